@@ -1,0 +1,49 @@
+# Every command a user or CI needs. `make setup` is implied by the others.
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+SYSTEM_PYTHON ?= python3
+export DO_NOT_TRACK := true
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+
+.PHONY: setup demo test check format lock docs clean
+
+setup: $(INSTALLED)
+
+# uv comes from PATH, or is installed beside the environment.
+UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
+
+.uv/bin/uv:
+	$(SYSTEM_PYTHON) -m venv .uv
+	.uv/bin/python -m pip install --quiet uv
+
+$(INSTALLED): requirements.lock pyproject.toml | $(filter .uv/bin/uv,$(UV))
+	$(UV) venv --quiet --clear --python 3.12 $(VENV)
+	VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --require-hashes requirements.lock
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --editable .
+	@touch $@
+
+demo: $(INSTALLED)
+	$(VENV)/bin/lmle run --preset demo $(ARGS)
+
+test: $(INSTALLED)
+	$(PYTHON) -m pytest $(ARGS)
+
+# What every commit passes: format, lint, types, and the tests that take seconds.
+check: $(INSTALLED)
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(PYTHON) -m pytest -q -m "not slow and not services" $(ARGS)
+
+format: $(INSTALLED)
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+# After a change of the dependencies in pyproject.toml.
+lock: $(filter .uv/bin/uv,$(UV))
+	$(UV) pip compile --quiet --universal --fork-strategy fewest --generate-hashes --no-header --no-annotate \
+		--no-emit-index-url --python-version 3.12 --extra dev pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

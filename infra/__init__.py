@@ -1,0 +1,1 @@
+"""Servers, settings and services around the flows."""

@@ -1,0 +1,1 @@
+"""The method and its data: usable from a notebook, without any orchestration engine."""

@@ -1,0 +1,179 @@
+"""Artefacts on disk: a stage's directory appears whole or not at all.
+
+A stage writes under `<key>.partial`, which is fsynced and renamed to `<key>` once `COMMITTED.json` is inside. A
+directory with a valid marker is done; anything else is redone, or continued where the stage knows how.
+"""
+
+import ast
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+MARKER = "COMMITTED.json"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What travels between stages: where an artefact lies and what identifies it.
+
+    Attributes:
+        stage: the name of the stage that made it.
+        path: its directory.
+        digest: identifies its content; later stages derive their own key from it.
+    """
+
+    stage: str
+    path: str
+    digest: str
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: sorted keys, no spaces, and no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 of a JSON value, as 32 hexadecimal digits (128 bits)."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:32]
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 32 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+
+
+@cache
+def code_version(module: str) -> str:
+    """Digest of a module's source and of every `lmle_core` module that it imports, directly or not.
+
+    A change of the figures therefore redoes no training, and a change of the loss redoes every round.
+    """
+    sources: dict[str, str] = {}
+    pending = [module]
+    while pending:
+        name = pending.pop()
+        if name in sources:
+            continue
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(f"code_version: no source for the module {name!r}")
+        source = Path(spec.origin).read_text()
+        sources[name] = source
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "lmle_core":
+                candidates = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                candidates = [alias.name for alias in node.names if alias.name.split(".")[0] == "lmle_core"]
+            else:
+                continue
+            pending.extend(name for name in candidates if _is_module(name))
+    return digest_of(sources)
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # the parent is a module, not a package: the name is one of its members
+        return False
+
+
+def stage_key(stage: str, code: str, inputs: Mapping[str, Any]) -> str:
+    """The identity of a stage's artefact: its name, its code and everything that it reads."""
+    return digest_of({"stage": stage, "code": code, "inputs": dict(inputs)})
+
+
+def read_commit(directory: Path) -> dict[str, Any] | None:
+    """The marker of a committed directory, or None where it is absent, damaged, or its files are not all there."""
+    try:
+        record: dict[str, Any] = json.loads((directory / MARKER).read_text())
+        sizes = record["files"]
+        complete = all((directory / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return record if complete else None
+
+
+def committed(directory: Path) -> Reference | None:
+    """The reference of a committed directory, or None."""
+    record = read_commit(directory)
+    if record is None:
+        return None
+    return Reference(stage=record["stage"], path=str(directory), digest=record["digest"])
+
+
+@contextmanager
+def committing(
+    directory: Path, stage: str, inputs: Mapping[str, Any], *, resume: bool = False
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Write a stage's directory so that it appears whole or not at all.
+
+    Args:
+        directory: the final place; its name is the artefact's key.
+        stage: the stage's name, for the marker.
+        inputs: what the key was made from, for the marker.
+        resume: keep what an interrupted writer left in the partial directory.
+
+    Yields:
+        The partial directory to write to, and a record whose `digest` (default: the key) may be replaced by a digest
+        of the content, and whose other entries are kept in the marker.
+
+    Corner cases: one writer at a time; a second one waits, and finds the directory committed (see `committed`).
+    An exception leaves the partial directory behind for the next attempt, and nothing under the final name.
+    """
+    partial = directory.with_name(directory.name + ".partial")
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(str(directory) + ".lock"):
+        if not resume:
+            shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(exist_ok=True)
+        record: dict[str, Any] = {"stage": stage, "inputs": dict(inputs), "digest": directory.name}
+        yield partial, record
+        files = {
+            str(path.relative_to(partial)): path.stat().st_size
+            for path in sorted(partial.rglob("*"))
+            if path.is_file() and path.name != MARKER
+        }
+        (partial / MARKER).write_text(json.dumps({**record, "files": files}, sort_keys=True, indent=1))
+        _fsync_tree(partial)
+        if directory.exists():  # present but without a valid marker
+            shutil.rmtree(directory)
+        partial.rename(directory)
+        _fsync(directory.parent)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file's content so that a reader, or a crash, sees the old or the new one whole."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    _fsync(partial)
+    partial.replace(path)
+
+
+def reference_json(reference: Reference) -> dict[str, str]:
+    """The reference as plain JSON."""
+    return asdict(reference)
+
+
+def _fsync_tree(directory: Path) -> None:
+    for path in sorted(directory.rglob("*")):
+        _fsync(path)
+    _fsync(directory)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

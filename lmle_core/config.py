@@ -1,0 +1,282 @@
+"""The configuration: one strict pydantic model with a section for each stage, and presets as TOML."""
+
+import difflib
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lmle_core.artefact import digest_of
+
+
+class ConfigError(ValueError):
+    """A configuration that was refused; the message names each wrong entry and the nearest valid one."""
+
+
+class Section(BaseModel):
+    """Strict and frozen: an unknown name is refused with the nearest valid one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_names(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            for name in values:
+                if name not in cls.model_fields:
+                    raise ValueError(f"unknown name {name!r}{_nearest(str(name), list(cls.model_fields))}")
+            return {name: None if value == "null" else value for name, value in values.items()}  # TOML has no null
+        return values
+
+
+class Data(Section):
+    """Where the images come from: a folder in CelebA's layout, or procedural faces."""
+
+    directory: Path | None = Field(
+        None, description="Folder in CelebA's layout. Without one, procedural faces are made."
+    )
+    attributes: tuple[str, ...] = Field((), description="Attributes to learn, in this order. Empty: all of them.")
+    images: int = Field(6000, ge=50, description="Procedural faces to make; not used with a directory.")
+    label_noise: float = Field(0.05, ge=0, lt=0.5, description="Share of wrong labels in procedural faces.")
+    height: int = Field(64, ge=16, le=512, description="Stored height in pixels.")
+    width: int = Field(64, ge=16, le=512, description="Stored width in pixels.")
+    crop: Literal["centre", "none"] = Field(
+        "centre", description="'centre': the largest centred window of the stored aspect ratio; 'none': stretch."
+    )
+    shard: int = Field(1024, ge=16, le=8192, description="Images in a shard, which is one zarr chunk.")
+    quarantine: float = Field(0.01, ge=0, le=1, description="Share of undecodable images over which the run stops.")
+
+
+class Trunk(Section):
+    """The network that all attributes share."""
+
+    kind: str = Field("six-layer", description="'six-layer', or the name of a torchvision classification model.")
+    width: int = Field(16, ge=4, le=128, description="Channels of the six-layer network's first convolution.")
+
+
+class Prior(Section):
+    """Round 0: the features of the first clustering, and what the network starts from."""
+
+    kind: Literal["bce", "identity", "torchvision", "pca"] = Field(
+        "bce",
+        description="'bce': pre-train the trunk on the attributes; 'identity': on identities, as the paper; "
+        "'torchvision': a backbone with weights from a file; 'pca': principal components of pixels.",
+    )
+    epochs: float = Field(6, gt=0, description="Epochs of pre-training.")
+    learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate of pre-training (one cycle).")
+    weights: Path | None = Field(None, description="Weights file (state dict) for 'torchvision'.")
+    components: int = Field(128, ge=2, description="Principal components for 'pca'.")
+
+
+class Cluster(Section):
+    """K-means of each class of each attribute."""
+
+    size: int = Field(1000, ge=2, description="Images in a cluster, l: K = max(2, n_c / l).")
+    per_class: int | None = Field(None, ge=1, description="The same number of clusters for each class instead.")
+    maximum: int = Field(64, ge=1, description="Most clusters for a class.")
+    iterations: int = Field(20, ge=1, description="Most Lloyd iterations.")
+    tolerance: float = Field(1e-4, ge=0, description="Stop when the inertia falls by less than this share.")
+    engine: Literal["auto", "torch", "dask", "faiss"] = Field(
+        "auto", description="'auto': the GPU where the run has one, else Dask."
+    )
+
+
+class Quintuplets(Section):
+    """Which images form a quintuplet: anchor, p+, p-, p-- and n."""
+
+    mode: Literal["batch", "table"] = Field(
+        "batch", description="'batch': among a batch's members; 'table': mined once a round, as the paper."
+    )
+    subset: float = Field(0.5, gt=0, le=1, description="'table': share of the training set that is mined.")
+    positives: int | None = Field(6, ge=1, description="'table': candidates in each own-class set; null: all (exact).")
+    impostors: int | None = Field(54, ge=1, description="'table': impostor candidates; null: all (exact).")
+    redraw: int = Field(50, ge=1, description="'table': iterations after which quintuplets are mined anew.")
+
+
+class Loss(Section):
+    """What a batch is trained on."""
+
+    kind: Literal["softmax-ratio", "hinge"] = Field(
+        "softmax-ratio", description="In 'batch' mode; 'table' mode has the triple-header hinge."
+    )
+    squared: bool = Field(False, description="Squared distances, as the paper; they collapse easily.")
+    margins: tuple[float, float, float] | None = Field(
+        (0.1, 0.2, 0.5), description="g1, g2, g3 of the hinge; null: from geometry."
+    )
+    sphere_share: float = Field(0.5, gt=0, le=1, description="Share s of the sphere in use, for geometric margins.")
+    temperature: float = Field(0.1, gt=0, description="Softmax ratio: τ.")
+    margin: float = Field(0.1, ge=0, description="Softmax ratio: margin, in units of similarity.")
+    cluster_weight: float = Field(0.3, ge=0, description="Softmax ratio: λ, the weight of clusters within a class.")
+    bce_weight: float = Field(0.5, ge=0, description="Weight of the multi-task BCE beside the embedding's loss.")
+
+
+class Training(Section):
+    """Rounds of training."""
+
+    rounds: int = Field(3, ge=1, description="Rounds of cluster, mine, train.")
+    epochs: float = Field(2, gt=0, description="Epochs in a round, where iterations is null.")
+    iterations: int | None = Field(None, ge=1, description="Iterations in a round.")
+    batch: int = Field(256, ge=8, description="Images in a batch (table mode: quintuplets).")
+    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate (cosine over all rounds).")
+    weight_decay: float = Field(1e-4, ge=0, description="Decoupled weight decay.")
+    dimensions: int = Field(64, ge=2, description="Dimensions d of each attribute's embedding.")
+    sampler: Literal["auto", "uniform", "class-equal", "minority"] = Field(
+        "auto", description="'auto': class-equal for one attribute, uniform for several."
+    )
+    minority: int = Field(8, ge=1, description="'minority': least members of each attribute's rarest class in a batch.")
+    costs: Literal["auto", "none", "inverse"] = Field(
+        "auto", description="Class costs 1/p: 'auto' has them where the batches are not class-equal."
+    )
+    flip: bool = Field(True, description="Augment by mirroring.")
+    shift: float = Field(0.06, ge=0, le=0.5, description="Augment by shifting up to this share of the side.")
+    checkpoint: int = Field(200, ge=1, description="Iterations between checkpoints.")
+    least_spread: float = Field(0.1, ge=0, lt=1, description="A smaller spread is a collapse and stops the run.")
+
+    @model_validator(mode="after")
+    def _one_balance(self) -> Self:
+        if self.sampler == "class-equal" and self.costs == "inverse":
+            raise ValueError("class-equal batches and class costs balance the classes twice: choose one of the two")
+        return self
+
+
+class Index(Section):
+    """The decision rule's centroids; the candidates are compared on the validation split."""
+
+    clusters_per_class: tuple[int, ...] = Field((1, 2, 4, 8, 16), min_length=1, description="Clusters for each class.")
+    neighbours: tuple[int, ...] = Field((0, 3, 8), min_length=1, description="k nearest centroids; 0: all of them.")
+
+
+class Evaluation(Section):
+    """Test metrics, their intervals, and the baselines."""
+
+    bootstrap: int = Field(1000, ge=100, description="Bootstrap samples of the test images for each interval.")
+    bce: bool = Field(True, description="Train the BCE baseline: same trunk, same number of images seen.")
+    pca: bool = Field(True, description="The rule over principal components of pixels, as a baseline.")
+    least_balanced_accuracy: float = Field(0, ge=0, le=1, description="Quality gate on the mean; below it: exit 5.")
+
+
+class Engines(Section):
+    """How and where a run computes; no result depends on it beyond the machine's own arithmetic."""
+
+    device: str = Field("auto", description="'auto', 'cpu', 'cuda' or 'cuda:N'.")
+    threads: int = Field(0, ge=0, description="CPU threads of training; 0: the cores.")
+    dask_address: str | None = Field(None, description="A Dask scheduler; null: LMLE_DASK_ADDRESS, else a local one.")
+    dask_workers: int = Field(0, ge=0, description="Processes of the local cluster; 0: the cores.")
+    dask_memory: str = Field("4GiB", description="Memory limit of a local worker; torch alone takes 0.8 GiB.")
+    tracking_uri: str | None = Field(None, description="MLflow; null: MLFLOW_TRACKING_URI, else the workspace's own.")
+    experiment: str = Field("lmle", min_length=1, description="MLflow experiment.")
+    model: str = Field("lmle", min_length=1, description="Name in MLflow's model registry.")
+    workspace: Path | None = Field(None, description="Where artefacts go; null: LMLE_WORKSPACE, else ./workspace.")
+
+
+class Config(Section):
+    """Everything that a run can be told; the Prefect parameter and its form in the UI."""
+
+    seed: int = Field(0, ge=0, lt=2**31, description="The one seed of everything random.")
+    data: Data = Data()
+    trunk: Trunk = Trunk()
+    prior: Prior = Prior()
+    cluster: Cluster = Cluster()
+    quintuplets: Quintuplets = Quintuplets()
+    loss: Loss = Loss()
+    training: Training = Training()
+    index: Index = Index()
+    evaluation: Evaluation = Evaluation()
+    engines: Engines = Engines()
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        if self.quintuplets.mode == "table" and self.loss.kind != "hinge":
+            raise ValueError("quintuplets.mode 'table' trains on loss.kind 'hinge': set both")
+        if self.prior.kind == "torchvision" and self.prior.weights is None:
+            raise ValueError("prior.kind 'torchvision' needs prior.weights, a state-dict file of the trunk's model")
+        return self
+
+    def digest(self) -> str:
+        """Identifies what the run computes; how (section `engines`) does not count."""
+        return digest_of(self.model_dump(mode="json", exclude={"engines"}))
+
+
+def presets() -> list[str]:
+    """Names of the presets that come with lmle."""
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in (resources.files("lmle_core") / "presets").iterdir()
+        if entry.name.endswith(".toml")
+    )  # fmt: skip
+
+
+def load_config(preset: str | None = None, settings: list[str] | None = None) -> Config:
+    """A preset with settings laid over it.
+
+    Args:
+        preset: one of `presets()`, or the path of a TOML file; None: the model's defaults.
+        settings: `section.key=value` each, the value in TOML's syntax (a bare word is a string).
+
+    Raises:
+        ConfigError: for an unknown preset, name or value; all of them at once, each with the nearest valid one.
+    """
+    values = _preset_values(preset) if preset else {}
+    for setting in settings or []:
+        name, separator, text = setting.partition("=")
+        if not separator or not name:
+            raise ConfigError(f"--set {setting}: expected section.key=value, for example training.rounds=2")
+        _assign(values, name.strip().split("."), _toml_value(text.strip()))
+    return parse_config(values)
+
+
+def parse_config(values: dict[str, Any]) -> Config:
+    """A configuration from nested dictionaries, with every wrong entry named. Raises ConfigError."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from None
+
+
+def _preset_values(preset: str) -> dict[str, Any]:
+    if preset in presets():
+        return tomllib.loads((resources.files("lmle_core") / "presets" / f"{preset}.toml").read_text())
+    path = Path(preset)
+    if path.suffix == ".toml":
+        try:
+            return tomllib.loads(path.read_text())
+        except OSError as error:
+            raise ConfigError(f"preset {preset}: {error.strerror}") from None
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"preset {preset}: not TOML: {error}") from None
+    raise ConfigError(f"unknown preset {preset!r}{_nearest(preset, presets())}")
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _assign(values: dict[str, Any], path: list[str], value: Any) -> None:
+    for name in path[:-1]:
+        values = values.setdefault(name, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"--set {'.'.join(path)}: {name} is a value, not a section")
+    values[path[-1]] = value
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False):
+        where = ".".join(str(part) for part in problem["loc"]) or "configuration"
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "literal_error" and isinstance(problem["input"], str):
+            valid = [part.strip(" '") for part in problem["ctx"]["expected"].replace(" or ", ",").split(",")]
+            message = f"{problem['input']!r} is not one of {', '.join(valid)}{_nearest(problem['input'], valid)}"
+        elif not message.startswith("unknown name") and not isinstance(problem["input"], dict):
+            message += f" (got {problem['input']!r})"
+        lines.append(f"{where}: {message}")
+    return "\n".join(lines)
+
+
+def _nearest(name: str, valid: list[str]) -> str:
+    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.4)
+    return f"; did you mean {close[0]!r}?" if close else f"; valid are {', '.join(valid)}"
