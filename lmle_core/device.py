@@ -1,0 +1,95 @@
+"""The device a run computes on, and the training images that live there."""
+
+import os
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lmle_core.store import ImageStore
+
+CPU_BUDGET = 4 << 30
+"""Bytes of images that are copied into memory on a CPU; above it they are gathered from the memory maps."""
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device of 'auto' (the GPU where there is one), 'cpu', 'cuda' or 'cuda:N'.
+
+    Raises:
+        ValueError: if the device is not to be had here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"engines.device {name!r}: expected 'auto', 'cpu', 'cuda' or 'cuda:N'") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"engines.device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices")
+    return device
+
+
+def set_threads(threads: int) -> None:
+    """Use that many CPU threads; 0: as many as this process may run on."""
+    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+
+
+class DeviceImages:
+    """Images of chosen rows by position: resident on the device as uint8 where they fit, else gathered from the store.
+
+    Args:
+        store: the image store.
+        rows: row of each position, shape (M,).
+        device: where batches are wanted.
+    """
+
+    def __init__(self, store: ImageStore, rows: np.ndarray, device: torch.device) -> None:
+        self.store, self.rows, self.device = store, rows, device
+        needed = len(rows) * int(np.prod(store.shape))
+        budget = int(0.6 * torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else CPU_BUDGET
+        self.resident: Tensor | None = None
+        if needed <= budget:
+            self.resident = torch.empty((len(rows), *store.shape), dtype=torch.uint8, device=device)
+            for low in range(0, len(rows), store.shard):
+                part = torch.from_numpy(store.gather(rows[low : low + store.shard]))
+                self.resident[low : low + len(part)] = part.to(device)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __call__(self, positions: np.ndarray) -> Tensor:
+        """Images at the positions, uint8, shape (len(positions), 3, H, W), on the device."""
+        if self.resident is not None:
+            return self.resident[torch.from_numpy(positions).to(self.device)]
+        images = torch.from_numpy(self.store.gather(self.rows[positions]))
+        return images.to(self.device, non_blocking=True)
+
+
+def augment(images: Tensor, *, flip: bool, shift: float, generator: torch.Generator) -> Tensor:
+    """Mirror half of the images and shift each by up to a share of its side, in one gather; edges are repeated.
+
+    Args:
+        images: uint8, shape (B, 3, H, W).
+        flip: whether to mirror.
+        shift: largest shift, as a share of the side.
+        generator: on the images' device.
+
+    Returns:
+        A new tensor of the same shape.
+    """
+    number, _, height, width = images.shape
+    device = images.device
+    draws = torch.rand(3, number, 1, generator=generator, device=device)
+    rows = torch.arange(height, device=device) + _offset(draws[0], shift, height)
+    columns = torch.arange(width, device=device) + _offset(draws[1], shift, width)
+    rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+    if flip:
+        columns = torch.where(draws[2] < 0.5, width - 1 - columns, columns)
+    picks = torch.arange(number, device=device)[:, None, None]
+    # Channels last: one gather copies whole pixels, and the network wants that layout anyway.
+    return images.permute(0, 2, 3, 1)[picks, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _offset(draws: Tensor, shift: float, side: int) -> Tensor:
+    reach = int(shift * side)
+    return (draws * (2 * reach + 1)).long().clamp(max=2 * reach) - reach

@@ -1,0 +1,131 @@
+"""Features: what the images become before they are clustered or classified, and the artefact that holds them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+import zarr
+from torch.nn import functional
+
+from lmle_core.network import Network, load_network
+from lmle_core.pca import PrincipalComponents
+
+Output = Literal["trunk", "embeddings", "logits"]
+BATCH = 256
+"""Images in a forward pass; fixed, so that the arithmetic does not depend on who computes it."""
+
+
+class Encoder(Protocol):
+    """Images to features."""
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Features float32 (b, G, D) of images uint8 (b, 3, H, W)."""
+        ...
+
+
+@dataclass(frozen=True)
+class NetworkEncoder:
+    """One of a network's outputs: unit trunk features (G = 1), unit embeddings (G = A), or logits (G = A, D = C)."""
+
+    network: Network
+    output: Output
+
+    @torch.inference_mode()
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Features float32 (b, G, D) of images uint8 (b, 3, H, W)."""
+        device = next(self.network.parameters()).device
+        parts = [
+            self._forward(torch.from_numpy(images[low : low + BATCH]).to(device)).cpu().numpy()
+            for low in range(0, len(images), BATCH)
+        ]
+        return np.concatenate(parts)
+
+    def _forward(self, images: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=images.device.type == "cuda"):
+            if self.output == "trunk":
+                return functional.normalize(self.network.features(images), dim=-1)[:, None]
+            output = self.network(images)
+        return output.embeddings if self.output == "embeddings" else output.logits
+
+
+def load_encoder(directory: Path, output: Output, device: torch.device | str = "cpu") -> Encoder:
+    """The encoder of a stage's directory: principal components where it holds them, else a network's output."""
+    if PrincipalComponents.exists(directory):
+        return PrincipalComponents.load(directory)
+    return NetworkEncoder(load_network(directory, device), output)
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of every image of a store, float32 (N, G, D), in a zarr array with one chunk for each of its shards."""
+
+    path: Path
+    array: Any
+
+    @classmethod
+    def create(cls, directory: Path, images: int, shape: tuple[int, int], shard: int) -> "Features":
+        """An empty artefact for `images` rows of shape (G, D), to be filled shard by shard."""
+        array = zarr.create_array(
+            store=str(directory / "features.zarr"),
+            shape=(images, *shape),
+            chunks=(min(shard, images), *shape),
+            dtype="float32",
+            compressors=None,
+            overwrite=True,
+        )
+        return cls(directory, array)
+
+    @classmethod
+    def open(cls, directory: Path) -> "Features":
+        """The artefact in a directory, for reading, or for writing whole shards. Raises ValueError if incomplete."""
+        return cls(directory, zarr.open_array(str(directory / "features.zarr"), mode="r+"))
+
+    def __len__(self) -> int:
+        return int(self.array.shape[0])
+
+    def rows(self, rows: np.ndarray) -> np.ndarray:
+        """Features of ascending rows, float32 (len(rows), G, D); reads no chunk twice."""
+        rows = np.asarray(rows)
+        result = np.empty((len(rows), *self.array.shape[1:]), np.float32)
+        chunk = self.array.chunks[0]
+        bounds = np.searchsorted(rows, np.arange(0, len(self) + chunk, chunk))
+        for number, (low, high) in enumerate(pairwise(bounds)):
+            if high > low:
+                block = self.array[number * chunk : (number + 1) * chunk]
+                result[low:high] = block[rows[low:high] - number * chunk]
+        return result
+
+    def check(self) -> None:
+        """Raise ValueError if a chunk is missing (zarr would read it as zeros) or a value is not finite."""
+        if self.array.nchunks_initialized != self.array.nchunks:
+            raise ValueError(f"{self.path}: {self.array.nchunks_initialized} of {self.array.nchunks} chunks are there")
+
+
+def feature_shape(encoder: Encoder, image_shape: tuple[int, ...]) -> tuple[int, int]:
+    """(G, D) of an encoder, found by encoding one black image."""
+    groups, dimensions = encoder(np.zeros((1, *image_shape), np.uint8)).shape[1:]
+    return groups, dimensions
+
+
+def extract_shard(
+    encoder: Encoder, read: Callable[[int, int], np.ndarray], features: Features, shard: int, number: int
+) -> None:
+    """Encode one shard of images and write its chunk.
+
+    Args:
+        encoder: images to features.
+        read: the store's `block(low, high)`.
+        features: where the chunk goes.
+        shard: images in a shard.
+        number: the shard's number.
+    """
+    low, high = number * shard, min((number + 1) * shard, len(features))
+    values = encoder(read(low, high))
+    if not np.isfinite(values).all():
+        row = low + int(np.flatnonzero(~np.isfinite(values).all(axis=(1, 2)))[0])
+        raise ValueError(f"features of image {row} are not finite: the network has diverged")
+    features.array[low:high] = values

@@ -1,0 +1,145 @@
+"""The network f(x): a trunk shared by all attributes, an embedding head an attribute, and a classifier beside them."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+SIX_LAYER = "six-layer"
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """What a network is made of; stored beside its weights.
+
+    Attributes:
+        trunk: 'six-layer' or the name of a torchvision classification model.
+        width: channels of the six-layer trunk's first convolution.
+        attributes: A, the number of attributes.
+        classes: C, the number of classes of each attribute.
+        dimensions: d, of each attribute's embedding.
+    """
+
+    trunk: str
+    width: int
+    attributes: int
+    classes: int
+    dimensions: int
+
+
+class Output(NamedTuple):
+    """What a forward pass gives: features (B, F), embeddings (B, A, d) of unit length, logits (B, A, C)."""
+
+    features: Tensor
+    embeddings: Tensor
+    logits: Tensor
+
+
+class Network(nn.Module):
+    """Trunk, heads and classifier over uint8 images (B, 3, H, W).
+
+    Features are standardised over the batch (running statistics in evaluation), so that their cosine is informative
+    and round 0 may cluster them as they are.
+    """
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.trunk, width = _trunk(spec)
+        self.standardise = nn.BatchNorm1d(width, affine=False)
+        self.heads = nn.Linear(width, spec.attributes * spec.dimensions)
+        self.classifier = nn.Linear(width, spec.attributes * spec.classes)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Standardised trunk features, shape (B, F), float32, of images (B, 3, H, W), uint8."""
+        scaled = images.to(torch.float32, memory_format=torch.channels_last).sub_(127.5).div_(64.0)
+        return self.standardise(self.trunk(scaled).float())
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Embeddings, shape (B, A, d), unit length, float32 whatever the autocast precision."""
+        raw = self.heads(features).float().unflatten(1, (self.spec.attributes, self.spec.dimensions))
+        return functional.normalize(raw, dim=-1)
+
+    def forward(self, images: Tensor) -> Output:
+        """All outputs for images (B, 3, H, W), uint8."""
+        features = self.features(images)
+        logits = self.classifier(features).float().unflatten(1, (self.spec.attributes, self.spec.classes))
+        return Output(features, self.embed(features), logits)
+
+
+def build_network(spec: NetworkSpec, seed: int) -> Network:
+    """A freshly initialised network; the same seed gives the same weights, and global random state is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Network(spec).to(memory_format=torch.channels_last)
+
+
+def save_network(network: Network, directory: Path) -> None:
+    """Write `model.safetensors` and `model.json` into a directory."""
+    state = {name: value.detach().contiguous().cpu() for name, value in network.state_dict().items()}
+    save_file(state, directory / "model.safetensors")
+    (directory / "model.json").write_text(json.dumps(asdict(network.spec), indent=1))
+
+
+def load_network(directory: Path, device: torch.device | str = "cpu") -> Network:
+    """The network that `save_network` wrote, in evaluation mode."""
+    spec = NetworkSpec(**json.loads((directory / "model.json").read_text()))
+    network = build_network(spec, seed=0)
+    network.load_state_dict(load_file(directory / "model.safetensors"))
+    return network.to(device).eval()
+
+
+def load_trunk_weights(network: Network, weights: Path) -> None:
+    """Put a torchvision state dict into the trunk; the weights of its last, classifying layer are ignored.
+
+    Raises:
+        ValueError: if the file does not fit the trunk, naming the first parameters that are missing.
+    """
+    state: dict[str, Tensor] = torch.load(weights, map_location="cpu", weights_only=True)
+    wanted = network.trunk.state_dict()
+    missing = [name for name in wanted if name not in state or state[name].shape != wanted[name].shape]
+    if missing:
+        raise ValueError(
+            f"{weights}: no weights of the right shape for {len(missing)} of {len(wanted)} entries of the trunk "
+            f"{network.spec.trunk!r}, first {missing[0]!r}: expected a state dict of that torchvision model"
+        )
+    network.trunk.load_state_dict({name: state[name] for name in wanted})
+
+
+def _trunk(spec: NetworkSpec) -> tuple[nn.Module, int]:
+    if spec.trunk == SIX_LAYER:
+        return _six_layer(spec.width)
+    import torchvision.models  # noqa: PLC0415  slow to import, and only these trunks need it
+
+    valid = torchvision.models.list_models(module=torchvision.models)
+    if spec.trunk not in valid:
+        raise ValueError(f"trunk.kind {spec.trunk!r}: expected 'six-layer' or one of torchvision's {', '.join(valid)}")
+    model = torchvision.models.get_model(spec.trunk, weights=None)
+    for name in ("fc", "classifier", "head", "heads"):  # torchvision's names for the classifying layer
+        if hasattr(model, name):
+            setattr(model, name, nn.Identity())
+            break
+    with torch.no_grad():
+        width = model.eval()(torch.zeros(1, 3, 224, 224)).shape[1]
+    return model.train(), width
+
+
+def _six_layer(width: int) -> tuple[nn.Module, int]:
+    """Six 3×3 convolutions with batch normalisation; four halve the side; features from a 2×2 pooled map."""
+    channels = [width * factor for factor in (1, 2, 3, 4, 6, 8)]
+    layers: list[nn.Module] = []
+    previous = 3
+    for number, stride in zip(channels, (2, 2, 1, 2, 1, 2), strict=True):
+        layers += [
+            nn.Conv2d(previous, number, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(number),
+            nn.ReLU(inplace=True),
+        ]
+        previous = number
+    layers += [nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * previous, 2 * previous)]
+    return nn.Sequential(*layers), 2 * previous

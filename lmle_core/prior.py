@@ -1,0 +1,194 @@
+"""Round 0: prior features for the first clustering, and the network that training starts from."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lmle_core.config import Config
+from lmle_core.device import DeviceImages, augment
+from lmle_core.losses import cross_entropy
+from lmle_core.network import (
+    Network,
+    NetworkSpec,
+    build_network,
+    load_network,
+    load_trunk_weights,
+    save_network,
+)
+from lmle_core.optimise import CHECKPOINT, Schedule, Trained, optimise
+from lmle_core.pca import PrincipalComponents
+from lmle_core.sampling import Uniform
+from lmle_core.store import ImageStore
+
+TRAIN = 0
+PCA_IMAGES = 5000
+CALIBRATION_BATCHES = 50
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The objective of pre-training and of the BCE baseline: multi-task cross-entropy over uniform batches.
+
+    Attributes:
+        images: the training images.
+        labels: shape (M, A), int64, on the images' device.
+        config: batch size and augmentation.
+        seed: what batches and augmentation are drawn from, besides the iteration.
+    """
+
+    images: DeviceImages
+    labels: Tensor
+    config: Config
+    seed: tuple[int, ...]
+
+    def __call__(self, network: Network, iteration: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean cross-entropy over the batch and the attributes."""
+        training = self.config.training
+        positions = Uniform(len(self.images), training.batch, self.seed)(iteration)
+        images = augmented(self.images, positions, self.config, (*self.seed, iteration))
+        logits = network(images).logits
+        loss = cross_entropy(logits, self.labels[torch.from_numpy(positions).to(logits.device)]).mean()
+        return loss, {"loss_bce": loss.detach()}
+
+
+def augmented(images: DeviceImages, positions: np.ndarray, config: Config, seed: tuple[int, ...]) -> Tensor:
+    """The images at the positions, augmented by draws from the seed alone."""
+    entropy = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    generator = torch.Generator(images.device).manual_seed(entropy)
+    return augment(
+        images(positions), flip=config.training.flip, shift=config.training.shift, generator=generator
+    ).contiguous(memory_format=torch.channels_last)
+
+
+def network_spec(store: ImageStore, config: Config) -> NetworkSpec:
+    """The network of a run: as many heads as attributes, as many classes as the labels have."""
+    return NetworkSpec(
+        trunk=config.trunk.kind,
+        width=config.trunk.width,
+        attributes=len(store.attributes),
+        classes=class_count(store.labels),
+        dimensions=config.training.dimensions,
+    )
+
+
+def class_count(labels: np.ndarray) -> int:
+    """C: classes are numbered from 0, and there are at least two."""
+    return max(2, int(labels.max(initial=0)) + 1)
+
+
+def train_classifier(
+    store: ImageStore, config: Config, device: torch.device, directory: Path, epochs: float, progress: Progress | None
+) -> Trained:
+    """Train trunk and classifier by multi-task BCE and write the network; the 'bce' prior and the BCE baseline.
+
+    Args:
+        store: the images.
+        config: seed, trunk, batch, augmentation, learning rate.
+        device: where to train.
+        directory: gets `model.safetensors`, `model.json`, `curves.json`; checkpoints meanwhile.
+        epochs: passes over the training split.
+        progress: called with (iterations done, iterations).
+    """
+    spec = network_spec(store, config)
+    return _train(store, store.labels, spec, config, device, directory, epochs, progress)
+
+
+def make_prior(
+    store: ImageStore, config: Config, device: torch.device, directory: Path, progress: Progress | None = None
+) -> None:
+    """Write the prior into a directory: principal components, or a network whose trunk gives the features.
+
+    Raises:
+        ValueError: where the identities or the weights that the configured kind needs are not there.
+    """
+    kind = config.prior.kind
+    rows = store.rows(TRAIN)
+    if kind == "bce":
+        train_classifier(store, config, device, directory, config.prior.epochs, progress)
+    elif kind == "identity":
+        if store.identity is None:
+            raise ValueError("prior.kind 'identity' needs identity_CelebA.txt beside the attributes; use 'bce'")
+        numbers = np.unique(store.identity[rows], return_inverse=True)[1]
+        labels = np.zeros((store.n, 1), np.int64)
+        labels[rows, 0] = numbers
+        spec = NetworkSpec(config.trunk.kind, config.trunk.width, 1, int(numbers.max()) + 1, 2)
+        _train(store, labels, spec, config, device, directory, config.prior.epochs, progress)
+    elif kind == "torchvision":
+        assert config.prior.weights is not None  # the configuration has made sure
+        network = build_network(network_spec(store, config), config.seed)
+        load_trunk_weights(network, config.prior.weights)
+        _calibrate(network.to(device), DeviceImages(store, rows, device), config)
+        save_network(network, directory)
+    else:
+        fit_pca(store, config, directory)
+
+
+def fit_pca(store: ImageStore, config: Config, directory: Path) -> None:
+    """Principal components of a random sample of the training images."""
+    rows = store.rows(TRAIN)
+    generator = np.random.default_rng((config.seed, 1))
+    sample = np.sort(generator.choice(rows, min(PCA_IMAGES, len(rows)), replace=False))
+    PrincipalComponents.fit(store.gather(sample), config.prior.components, config.seed).save(directory)
+
+
+def starting_network(prior: Path, spec: NetworkSpec, seed: int) -> Network:
+    """The network of the first round: the prior's trunk, and its classifier where that fits; the rest is fresh."""
+    network = build_network(spec, seed)
+    if PrincipalComponents.exists(prior):
+        return network
+    previous = load_network(prior)
+    network.trunk.load_state_dict(previous.trunk.state_dict())
+    network.standardise.load_state_dict(previous.standardise.state_dict())
+    if (previous.spec.attributes, previous.spec.classes) == (spec.attributes, spec.classes):
+        network.classifier.load_state_dict(previous.classifier.state_dict())
+    return network
+
+
+def _train(
+    store: ImageStore,
+    labels: np.ndarray,
+    spec: NetworkSpec,
+    config: Config,
+    device: torch.device,
+    directory: Path,
+    epochs: float,
+    progress: Progress | None,
+) -> Trained:
+    rows = store.rows(TRAIN)
+    network = build_network(spec, config.seed).to(device)
+    network.heads.requires_grad_(requires_grad=False)  # nothing trains them here
+    targets = torch.from_numpy(labels[rows].astype(np.int64)).to(device)
+    objective = Classification(DeviceImages(store, rows, device), targets, config, (config.seed, 2))
+    iterations = max(1, round(epochs * len(rows) / config.training.batch))
+    trained = optimise(
+        network,
+        objective,
+        iterations=iterations,
+        schedule=Schedule(config.prior.learning_rate, iterations),
+        weight_decay=config.training.weight_decay,
+        directory=directory,
+        checkpoint_every=config.training.checkpoint,
+        progress=progress,
+    )
+    save_network(network, directory)
+    (directory / "curves.json").write_text(json.dumps(trained.curves))
+    (directory / CHECKPOINT).unlink(missing_ok=True)
+    return trained
+
+
+@torch.no_grad()
+def _calibrate(network: Network, images: DeviceImages, config: Config) -> None:
+    """Set the statistics that standardise the features, from a pass over some batches."""
+    network.eval()
+    network.standardise.train()
+    network.standardise.momentum = None  # a plain average over the batches
+    sampler = Uniform(len(images), config.training.batch, (config.seed, 3))
+    for iteration in range(min(CALIBRATION_BATCHES, max(1, len(images) // config.training.batch))):
+        network.features(images(sampler(iteration)))
+    network.eval()
