@@ -1,0 +1,72 @@
+"""Where a workspace keeps its things, and the environment that the engines' processes run in."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+
+# Said to every process of ours: no telemetry, no look-ups, no advertising.
+QUIET: Mapping[str, str] = {
+    "DO_NOT_TRACK": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "DASK_LOGGING__DISTRIBUTED": "warning",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def workspace_path(workspace: Path | None = None) -> Path:
+    """The workspace, absolute: the one given, else LMLE_WORKSPACE, else ./workspace."""
+    return Path(workspace or os.environ.get("LMLE_WORKSPACE") or "workspace").expanduser().resolve()
+
+
+def prefect_home(workspace: Path) -> Path:
+    """Prefect's own folder: its database and the records of finished task runs."""
+    return workspace / "prefect"
+
+
+def prefect_database(workspace: Path) -> Path:
+    """Prefect's SQLite database; in-process runs and services share it, so the UI shows both."""
+    return prefect_home(workspace) / "prefect.db"
+
+
+def tracking_uri(workspace: Path) -> str:
+    """MLflow's database, used directly where no MLflow server is up."""
+    return f"sqlite:///{workspace / 'mlflow.db'}"
+
+
+def artifact_root(workspace: Path) -> Path:
+    """Where MLflow's artifacts lie; a server and direct use agree on it."""
+    return workspace / "mlartifacts"
+
+
+def logs(workspace: Path) -> Path:
+    """Where the servers write what they have to say."""
+    return workspace / "logs"
+
+
+def run_environment(workspace: Path) -> dict[str, str]:
+    """Variables for a process that runs flows, beside the addresses of the services."""
+    home = prefect_home(workspace)
+    return {
+        **QUIET,
+        "LMLE_WORKSPACE": str(workspace),
+        "PREFECT_HOME": str(home),
+        "PREFECT_LOCAL_STORAGE_PATH": str(home / "results"),
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "lmle",
+        "PREFECT_LOGGING_HANDLERS_API_LEVEL": "INFO",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    }
+
+
+def server_environment(workspace: Path) -> dict[str, str]:
+    """Variables for a Prefect server on the workspace's database."""
+    return {
+        **QUIET,
+        "PREFECT_HOME": str(prefect_home(workspace)),
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{prefect_database(workspace)}",
+        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+    }
