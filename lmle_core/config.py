@@ -131,8 +131,6 @@ class Training(Section):
     )
     flip: bool = Field(True, description="Augment by mirroring.")
     shift: float = Field(0.06, ge=0, le=0.5, description="Augment by shifting up to this share of the side.")
-    checkpoint: int = Field(200, ge=1, description="Iterations between checkpoints.")
-    least_spread: float = Field(0.1, ge=0, lt=1, description="A smaller spread is a collapse and stops the run.")
 
     @model_validator(mode="after")
     def _one_balance(self) -> Self:
@@ -154,6 +152,7 @@ class Evaluation(Section):
     bootstrap: int = Field(1000, ge=100, description="Bootstrap samples of the test images for each interval.")
     bce: bool = Field(True, description="Train the BCE baseline: same trunk, same number of images seen.")
     pca: bool = Field(True, description="The rule over principal components of pixels, as a baseline.")
+    least_spread: float = Field(0.1, ge=0, lt=1, description="A smaller spread is a collapse and stops the run.")
     least_balanced_accuracy: float = Field(0, ge=0, le=1, description="Quality gate on the mean; below it: exit 5.")
 
 
@@ -162,6 +161,7 @@ class Engines(Section):
 
     device: str = Field("auto", description="'auto', 'cpu', 'cuda' or 'cuda:N'.")
     threads: int = Field(0, ge=0, description="CPU threads of training; 0: the cores.")
+    checkpoint: int = Field(200, ge=1, description="Training iterations between checkpoints.")
     dask_address: str | None = Field(None, description="A Dask scheduler; null: LMLE_DASK_ADDRESS, else a local one.")
     dask_workers: int = Field(0, ge=0, description="Processes of the local cluster; 0: the cores.")
     dask_memory: str = Field("4GiB", description="Memory limit of a local worker; torch alone takes 0.8 GiB.")
@@ -197,6 +197,20 @@ class Config(Section):
     def digest(self) -> str:
         """Identifies what the run computes; how (section `engines`) does not count."""
         return digest_of(self.model_dump(mode="json", exclude={"engines"}))
+
+    def view(self, *names: str) -> "Config":
+        """This configuration with only the named sections, or `section.key`s, and the engines; the rest is default.
+
+        A stage gets a view of what it depends on, so that its key says so and it cannot read anything else.
+        """
+        values: dict[str, Any] = {"engines": self.engines}
+        for name in names:
+            section, _, key = name.partition(".")
+            if key:
+                values.setdefault(section, {})[key] = getattr(getattr(self, section), key)
+            else:
+                values[section] = getattr(self, section)
+        return Config.model_validate(values)
 
 
 def presets() -> list[str]:

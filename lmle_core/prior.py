@@ -173,7 +173,7 @@ def _train(
         schedule=Schedule(config.prior.learning_rate, iterations),
         weight_decay=config.training.weight_decay,
         directory=directory,
-        checkpoint_every=config.training.checkpoint,
+        checkpoint_every=config.engines.checkpoint,
         progress=progress,
     )
     save_network(network, directory)

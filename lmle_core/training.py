@@ -284,7 +284,7 @@ def train_round(
     network.to(device)
     iterations = iterations_of_a_round(len(rows), config)
     training = config.training
-    every = training.checkpoint
+    every = config.engines.checkpoint
     seed = (config.seed, 5, number)
     classes = class_count(store.labels)
     sampler = make_sampler(training.sampler, labels, training.batch, training.minority, seed)
