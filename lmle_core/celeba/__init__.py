@@ -1,0 +1,1 @@
+"""CelebA and data sets in its layout: annotations, images, and what is known of them."""
