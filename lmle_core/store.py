@@ -1,0 +1,182 @@
+"""The image store: one zarr v3 group of decoded images and their annotations, read through memory maps.
+
+`images` is (N, 3, H, W) uint8 in chunks of one shard each, uncompressed, with a crc32c tail of 4 bytes: a chunk file is
+raw pixels, valid zarr and mappable at once. Reading through the map skips zarr, and with it the checksum, which is
+verified when the store is published and by `ImageStore.verify`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import zarr
+from numpy.typing import ArrayLike
+
+from lmle_core.celeba.layout import DataError, enumerate_names
+
+FORMAT = "lmle-images/1"
+CHECKSUM_BYTES = 4
+TRAIN, VALID, TEST, QUARANTINED = 0, 1, 2, -1
+
+
+@dataclass(frozen=True, eq=False)
+class ImageStore:
+    """A published image store: N images, A attributes. Pickles as its path.
+
+    Attributes:
+        path: the group's directory.
+        images: the zarr array, shape (N, 3, H, W), uint8, RGB; `block` and `gather` read it faster.
+        attributes: A names.
+        labels: class of each image and attribute, shape (N, A), int8.
+        split: shape (N,), int8: 0 train, 1 valid, 2 test, -1 quarantined, whose pixels are zeros.
+        identity: shape (N,), int32, or None.
+        landmarks: shape (N, 10), int16, in pixels of the source image, or None.
+        clean_labels: as `labels`, before label noise, or None.
+        filenames: N names.
+        digest: identifies the content: pixels, names, labels, split and geometry.
+        shard: images in a chunk.
+    """
+
+    path: Path
+    images: zarr.Array[Any] = field(repr=False)
+    attributes: tuple[str, ...]
+    labels: np.ndarray = field(repr=False)
+    split: np.ndarray = field(repr=False)
+    identity: np.ndarray | None = field(repr=False)
+    landmarks: np.ndarray | None = field(repr=False)
+    clean_labels: np.ndarray | None = field(repr=False)
+    filenames: Sequence[str] = field(repr=False)
+    digest: str
+    shard: int
+    _chunks: tuple[np.ndarray, ...] = field(repr=False)
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open a published store and map its chunks.
+
+        Raises:
+            DataError: if there is no published store, or a chunk is missing or has a wrong size (zarr would read a
+                missing chunk as zeros).
+        """
+        path = Path(path)
+        try:
+            group = zarr.open_group(path, mode="r", zarr_format=3)
+        except FileNotFoundError:
+            raise DataError(f"{path}: no image store; make one by ingestion (lmle run)") from None
+        about = group.attrs.asdict()
+        if about.get("format") != FORMAT:
+            raise DataError(f"{path}: expected an image store of format {FORMAT}, found {about.get('format')!r}")
+        if "digest" not in about:
+            raise DataError(f"{path}: the store was not published, its ingestion was interrupted; run it again")
+        images = array(group, "images")
+        shard = images.chunks[0]
+        return cls(
+            path=path,
+            images=images,
+            attributes=tuple(str(name) for name in about["attributes"]),  # type: ignore[union-attr]
+            labels=_whole(group, "attributes"),
+            split=_whole(group, "split"),
+            identity=_whole(group, "identity") if "identity" in group else None,
+            landmarks=_whole(group, "landmarks") if "landmarks" in group else None,
+            clean_labels=_whole(group, "clean_attributes") if "clean_attributes" in group else None,
+            filenames=[str(name) for name in array(group, "filename")[:]],  # type: ignore[union-attr]
+            digest=str(about["digest"]),
+            shard=shard,
+            _chunks=_map_chunks(path, images.shape, shard),
+        )
+
+    def __reduce__(self) -> tuple[Callable[[Path], Self], tuple[Path]]:
+        return type(self).open, (self.path,)
+
+    @property
+    def n(self) -> int:
+        """Number of images, quarantined ones included."""
+        return self.images.shape[0]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one image: (3, H, W)."""
+        _, channels, height, width = self.images.shape
+        return channels, height, width
+
+    def rows(self, split: int) -> np.ndarray:
+        """Row numbers of a split (0 train, 1 valid, 2 test), ascending, int64."""
+        return np.flatnonzero(self.split == split)
+
+    def block(self, lo: int, hi: int) -> np.ndarray:
+        """Images lo to hi - 1, shape (hi - lo, 3, H, W), uint8, a copy.
+
+        Raises:
+            IndexError: unless 0 <= lo <= hi <= n.
+        """
+        if not 0 <= lo <= hi <= self.n:
+            raise IndexError(f"block({lo}, {hi}): expected 0 <= lo <= hi <= {self.n}")
+        images = np.empty((hi - lo, *self.shape), np.uint8)
+        for start in range(lo - lo % self.shard, hi, self.shard):
+            first, last = max(lo, start), min(hi, start + self.shard)
+            images[first - lo : last - lo] = self._chunks[start // self.shard][first - start : last - start]
+        return images
+
+    def gather(self, indices: ArrayLike) -> np.ndarray:
+        """Images of any rows in any order, repeats allowed, shape (len, 3, H, W), uint8.
+
+        Raises:
+            IndexError: for an index outside 0 to n - 1.
+        """
+        rows = np.asarray(indices, np.int64)
+        if len(rows) and not (rows.min() >= 0 and rows.max() < self.n):
+            raise IndexError(f"gather: expected indices from 0 to {self.n - 1}, found {rows.min()} to {rows.max()}")
+        images = np.empty((len(rows), *self.shape), np.uint8)
+        for position, row in enumerate(rows.tolist()):
+            images[position] = self._chunks[row // self.shard][row % self.shard]
+        return images
+
+    def verify(self) -> None:
+        """Read all chunks through zarr, which verifies their checksums. Raises DataError that names the damaged one."""
+        for start in range(0, self.n, self.shard):
+            read_chunk(self.images, start // self.shard)
+
+
+def array(group: zarr.Group, name: str) -> zarr.Array[Any]:
+    """An array of a group. Raises DataError."""
+    found = group.get(name)
+    if not isinstance(found, zarr.Array):
+        raise DataError(f"{group.store_path}: expected an array {name!r}, found {found!r}")
+    return found
+
+
+def chunk_file(path: Path, shard: int) -> Path:
+    """The file of a shard's chunk."""
+    return path / "images" / "c" / str(shard) / "0" / "0" / "0"
+
+
+def read_chunk(images: zarr.Array[Any], shard: int) -> np.ndarray:
+    """The images of a shard through zarr, checksum verified. Raises DataError."""
+    lo = shard * images.chunks[0]
+    try:
+        return np.asarray(images[lo : min(images.shape[0], lo + images.chunks[0])])
+    except ValueError as error:
+        raise DataError(f"{images.store_path}: shard {shard} is damaged: {error}") from None
+
+
+def chunk_bytes(shape: tuple[int, ...], shard: int) -> int:
+    """Size of each chunk file: a whole shard (the last one is padded) and its checksum."""
+    return shard * int(np.prod(shape[1:])) + CHECKSUM_BYTES
+
+
+def _map_chunks(path: Path, shape: tuple[int, ...], shard: int) -> tuple[np.ndarray, ...]:
+    expected = chunk_bytes(shape, shard)
+    files = [chunk_file(path, number) for number in range(-(-shape[0] // shard))]
+    wrong = [str(file.relative_to(path)) for file in files if not file.is_file() or file.stat().st_size != expected]
+    if wrong:
+        raise DataError(
+            f"{path}: chunks are missing or not {expected} bytes: {enumerate_names(wrong)}; remove the store and run "
+            "ingestion again"
+        )
+    return tuple(np.asarray(np.memmap(file, np.uint8, "r", shape=(shard, *shape[1:]))) for file in files)
+
+
+def _whole(group: zarr.Group, name: str) -> np.ndarray:
+    return np.asarray(array(group, name)[:])

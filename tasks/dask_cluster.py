@@ -1,0 +1,87 @@
+"""The Dask cluster that a run computes on: one at an address, or one of its own for as long as it needs it."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import dask
+from distributed import Client, LocalCluster, Worker
+from distributed.diagnostics.plugin import WorkerPlugin
+
+from lmle_core.config import Engines
+
+ADDRESS_VARIABLE = "LMLE_DASK_ADDRESS"
+SINGLE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "DASK_LOGGING__DISTRIBUTED": "warning",
+}
+"""Environment of owned workers; it is set before the process starts, since libraries read it when they are loaded."""
+
+
+class DaskError(RuntimeError):
+    """A scheduler that cannot be used."""
+
+
+class SingleThreaded(WorkerPlugin):  # type: ignore[misc]
+    """Keeps every library in a worker to one thread: the cluster has one process a core."""
+
+    name = "lmle-single-threaded"
+
+    def setup(self, worker: Worker) -> None:
+        """Called in the worker; sets what the environment does not reach (OpenCV), or came too late for (torch)."""
+        import sys
+
+        import cv2
+
+        cv2.setNumThreads(1)
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(1)
+
+
+@contextmanager
+def dask_client(engines: Engines) -> Iterator[Client]:
+    """A client of `engines.dask_address`, else of the scheduler in LMLE_DASK_ADDRESS, else of a cluster of its own.
+
+    An own cluster has `engines.dask_workers` spawned processes (0: one a core) of one thread each, no dashboard, and
+    ends with the context; a worker that dies is replaced. A cluster at an address is left running.
+
+    Raises:
+        DaskError: if no scheduler answers at the address.
+    """
+    address = engines.dask_address or os.environ.get(ADDRESS_VARIABLE)
+    if address:
+        try:
+            client = Client(address, timeout=10)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise DaskError(
+                f"no Dask scheduler answers at {address} ({error}); start one, or unset engines.dask_address and "
+                f"{ADDRESS_VARIABLE} to have a local cluster"
+            ) from None
+        with client:
+            client.register_plugin(SingleThreaded())
+            yield client
+        return
+    settings = {
+        "distributed.nanny.pre-spawn-environ": SINGLE_THREAD,
+        "distributed.worker.multiprocessing-method": "spawn",
+    }
+    with dask.config.set(settings):
+        cluster = LocalCluster(
+            n_workers=engines.dask_workers or os.cpu_count() or 1,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=engines.dask_memory,
+            dashboard_address=None,
+            silence_logs=logging.ERROR,
+        )
+    try:
+        with Client(cluster) as client:
+            client.register_plugin(SingleThreaded())
+            yield client
+    finally:
+        with suppress(TimeoutError):
+            cluster.close(timeout=20)

@@ -1,0 +1,153 @@
+"""Data in, spread over Dask by shards: image files into a store, or procedural faces into files."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from distributed import Client, as_completed
+
+from lmle_core.artefact import Reference, code_version, committed, committing, stage_key
+from lmle_core.celeba.annotations import read_celeba
+from lmle_core.config import Data
+from lmle_core.ingest import check_quarantine, create_store, ingest_shard, publish, read_quarantine
+
+type Progress = Callable[[int, int], None]
+"""Called with the number of images done, and of all."""
+
+FACES_SHARD = 500
+"""Faces that a worker draws at a time."""
+
+DRAWN = ".drawn"
+"""Markers of finished spans; removed before the data set is committed."""
+
+
+def ingest(
+    source_directory: Path, data: Data, workspace: Path, client: Client, progress: Progress | None = None
+) -> Reference:
+    """A committed image store of a data set in CelebA's layout, at `workspace/stores/<key>.zarr`.
+
+    The key comes from the annotations, the image files (by size and time or checksum), the wanted geometry and the
+    code. A store that is there is returned at once; one that was interrupted is continued with the shards it lacks.
+
+    Args:
+        source_directory: the data set.
+        data: geometry, attributes and allowed share of undecodable images.
+        workspace: where artefacts go.
+        client: of the cluster that decodes; its workers see both directories.
+        progress: is told of finished images.
+
+    Returns:
+        Its digest is that of the content, whatever the number of workers.
+
+    Raises:
+        DataError: for a data set that is refused.
+        QuarantineError: if more than `data.quarantine` of the images cannot be decoded; nothing is published then,
+            and what was decoded is kept for the next attempt.
+    """
+    source = read_celeba(source_directory)
+    if data.attributes:
+        source = source.subset(data.attributes)
+    images = len(source.filenames)
+    geometry = data.model_dump(mode="json", include={"height", "width", "crop", "shard"})
+    inputs = {"source": source.fingerprint(), "attributes": list(source.attributes), **geometry}
+    directory = (
+        workspace.absolute() / "stores" / f"{stage_key('ingest', code_version('lmle_core.ingest'), inputs)}.zarr"
+    )
+
+    def make(partial: Path, record: dict[str, Any]) -> None:
+        shards = create_store(partial, source, data)
+        quarantined: list[tuple[str, str]] = []
+        done = 0
+        for result in _spread(client, ingest_shard, [(partial, shard) for shard in range(shards)]):
+            done += result.images
+            quarantined += result.quarantined
+            check_quarantine(quarantined, images, data.quarantine)
+            if progress is not None:
+                progress(done, images)
+        record["digest"] = publish(partial, data.quarantine)
+
+    reference = _once(directory, "ingest", inputs, make)
+    listed = ((entry["file"], entry["reason"]) for entry in read_quarantine(directory))
+    check_quarantine(listed, images, data.quarantine)  # a store that is there may have been made with another share
+    return reference
+
+
+def synthesise(data: Data, seed: int, workspace: Path, client: Client, progress: Progress | None = None) -> Reference:
+    """A committed data set of procedural faces in CelebA's layout, at `workspace/stages/synth/<key>/`.
+
+    Args:
+        data: number of images and share of label noise.
+        seed: image i depends on it and on i alone.
+        workspace: where artefacts go.
+        client: of the cluster that draws; its workers see the workspace.
+        progress: is told of finished images.
+
+    Returns:
+        Its digest is the key: the faces follow from it.
+    """
+    from lmle_core.faces import write_annotations
+
+    inputs = {"images": data.images, "label_noise": data.label_noise, "seed": seed}
+    key = stage_key("synth", code_version("lmle_core.faces"), inputs)
+
+    def make(partial: Path, record: dict[str, Any]) -> None:
+        (partial / DRAWN).mkdir(exist_ok=True)
+        spans = [(lo, min(lo + FACES_SHARD, data.images)) for lo in range(0, data.images, FACES_SHARD)]
+        done = 0
+        for drawn in _spread(client, draw_shard, [(partial, lo, hi, seed) for lo, hi in spans]):
+            done += drawn
+            if progress is not None:
+                progress(done, data.images)
+        write_annotations(partial, data.images, seed, data.label_noise)
+        shutil.rmtree(partial / DRAWN)
+
+    return _once(workspace.absolute() / "stages" / "synth" / key, "synth", inputs, make)
+
+
+def draw_shard(directory: Path, lo: int, hi: int, seed: int) -> int:
+    """Draw the faces lo to hi - 1 unless a marker says that they are there; returns how many they are."""
+    from lmle_core.faces import write_images
+
+    marker = directory / DRAWN / f"{lo:08}-{hi:08}"
+    if not marker.exists():
+        write_images(directory, range(lo, hi), seed)
+        marker.touch()
+    return hi - lo
+
+
+def _spread[T](client: Client, function: Callable[..., T], arguments: Sequence[tuple[Any, ...]]) -> Iterator[T]:
+    """Call a function on the cluster once for each tuple of arguments; results as they come.
+
+    The first exception is raised here, and what has not started by then is cancelled.
+    """
+    futures = client.map(lambda each: function(*each), list(arguments), pure=False, retries=0)
+    try:
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        client.cancel(futures)
+
+
+def _once(
+    directory: Path, stage: str, inputs: Mapping[str, Any], make: Callable[[Path, dict[str, Any]], None]
+) -> Reference:
+    """The committed directory: found, or made by `make(partial, record)`, or continued where an attempt was cut off."""
+    found = committed(directory)
+    if found is not None:
+        return found
+    try:
+        with committing(directory, stage, inputs, resume=True) as (partial, record):
+            if committed(directory) is not None:  # by another process, while this one waited for its turn
+                partial.rmdir()
+                raise _MadeMeanwhileError
+            make(partial, record)
+    except _MadeMeanwhileError:
+        pass
+    found = committed(directory)
+    assert found is not None
+    return found
+
+
+class _MadeMeanwhileError(Exception):
+    """Leaves `committing` without a commit."""
