@@ -1,0 +1,105 @@
+"""Health of an embedding: how much of the sphere its samples use, and the error that a collapse raises."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+_BLOCK = 4096
+
+
+class Collapse(RuntimeError):  # noqa: N818 - the name of what happened
+    """An embedding that maps its samples to almost one point; training it further does not bring it back.
+
+    Attributes:
+        attributes: names of the collapsed attributes.
+        spread: spread of each of them.
+        least: the least spread that is accepted.
+        loss: the training loss at the end, where known.
+        ceiling: g1 + g2 + g3, the hinge's loss when all distances are equal, where the loss is the hinge.
+    """
+
+    def __init__(
+        self, spread: Mapping[str, float], least: float, loss: float | None = None, ceiling: float | None = None
+    ) -> None:
+        self.attributes = tuple(spread)
+        self.spread = dict(spread)
+        self.least = least
+        self.loss = loss
+        self.ceiling = ceiling
+        worst = sorted(spread.items(), key=lambda item: item[1])
+        named = ", ".join(f"{name} {value:.3f}" for name, value in worst[:5])
+        if len(worst) > 5:
+            named += f" and {len(worst) - 5} more"
+        message = (
+            f"the embedding of {len(worst)} attribute{'s' if len(worst) > 1 else ''} has collapsed: expected a spread "
+            f"of at least {least:g} (1: uniform on the sphere), found {named}."
+        )
+        if loss is not None and ceiling is not None:
+            stuck = " which is where equal distances leave it" if abs(loss - ceiling) < 0.05 * ceiling else ""
+            message += f" The loss is {loss:.3f}, against g1 + g2 + g3 = {ceiling:.3f}{stuck}."
+        elif loss is not None:
+            message += f" The loss is {loss:.3f}."
+        message += (
+            " Start from pre-trained features (prior.kind bce), train on plain distances (loss.squared false) with "
+            "larger margins (loss.margins), a lower training.learning_rate, or the softmax ratio (loss.kind); in table "
+            "mode, cut the candidates down (quintuplets.positives, quintuplets.impostors) and redraw them more often."
+        )
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type["Collapse"], tuple[dict[str, float], float, float | None, float | None]]:
+        return type(self), (self.spread, self.least, self.loss, self.ceiling)
+
+
+def spread(embeddings: np.ndarray) -> np.ndarray:
+    """How much of the sphere each group of embeddings uses.
+
+        ‖ σ_1, …, σ_D ‖, with σ_d the standard deviation of dimension d over the samples
+
+    For unit vectors that is √(1 − ‖mean‖²): 1 when they are uniform on the sphere, 0 when all are equal.
+
+    Args:
+        embeddings: (n, G, D) unit vectors.
+
+    Returns:
+        (G,) float64; sums are accumulated in float64, around the first sample, so that nearly equal vectors do not
+        cancel.
+
+    Raises:
+        ValueError: without samples, or where an embedding is not finite.
+    """
+    if embeddings.ndim != 3 or len(embeddings) == 0:
+        raise ValueError(f"embeddings: expected shape (n, G, D) with n at least 1, got {embeddings.shape}")
+    n, groups, dimensions = embeddings.shape
+    origin = embeddings[0].astype(np.float64)
+    total, squares = np.zeros((groups, dimensions)), np.zeros((groups, dimensions))
+    for start in range(0, n, _BLOCK):
+        block = embeddings[start : start + _BLOCK].astype(np.float64) - origin
+        if not np.isfinite(block).all():
+            row, group, _ = np.argwhere(~np.isfinite(block))[0]
+            raise ValueError(f"embeddings[{start + row}, {group}]: expected unit vectors, found inf or NaN")
+        total += block.sum(axis=0)
+        squares += np.square(block).sum(axis=0)
+    variance = np.maximum(squares / n - np.square(total / n), 0)
+    return np.sqrt(variance.sum(axis=1))
+
+
+def refuse_collapse(
+    spreads: np.ndarray,
+    attributes: Sequence[str],
+    least: float,
+    loss: float | None = None,
+    ceiling: float | None = None,
+) -> None:
+    """Raise `Collapse` if any attribute's spread is under the least.
+
+    Args:
+        spreads: (G,) as `spread` returns; G = A, or 1 for an embedding that all attributes share.
+        attributes: names of the A attributes.
+        least: the least spread that is accepted.
+        loss: the training loss at the end of the round, for the message.
+        ceiling: g1 + g2 + g3, for the message.
+    """
+    names = list(attributes) if len(spreads) == len(attributes) else ["all attributes"] * len(spreads)
+    fallen = {name: float(value) for name, value in zip(names, spreads, strict=True) if not value >= least}
+    if fallen:
+        raise Collapse(fallen, least, loss, ceiling)

@@ -1,0 +1,331 @@
+"""Scores of a classifier of imbalanced labels: recall of each class, balanced accuracy, and bootstrap intervals."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from lmle_core.celeba.facts import NEAR_RANDOM
+
+Interval = tuple[float, float]
+CONFIDENCE = 0.95
+_BLOCK = 2_000_000  # entries of the resampling weights held at a time: 8 MB
+
+
+@dataclass(frozen=True)
+class AttributeScores:
+    """How well one attribute is classified.
+
+    Attributes:
+        attribute: its name.
+        support: images of each class.
+        recall: share of each class's images that is recognised; None for a class without images.
+        balanced_accuracy: mean recall over the classes that occur; None where fewer than two do.
+        total_accuracy: share of all images.
+        interval: 95 % bootstrap interval of the balanced accuracy; None without it, or without resamples.
+    """
+
+    attribute: str
+    support: tuple[int, ...]
+    recall: tuple[float | None, ...]
+    balanced_accuracy: float | None
+    total_accuracy: float
+    interval: Interval | None
+
+    @property
+    def tpr(self) -> float | None:
+        """Binary attributes: recall of class 1."""
+        return self.recall[1] if len(self.recall) == 2 else None
+
+    @property
+    def tnr(self) -> float | None:
+        """Binary attributes: recall of class 0."""
+        return self.recall[0] if len(self.recall) == 2 else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, rounded to six decimals."""
+        values: dict[str, Any] = {"support": list(self.support), "recall": [_rounded(r) for r in self.recall]}
+        if len(self.recall) == 2:
+            values |= {"tpr": _rounded(self.tpr), "tnr": _rounded(self.tnr)}
+        return values | {
+            "balanced_accuracy": _rounded(self.balanced_accuracy),
+            "total_accuracy": _rounded(self.total_accuracy),
+            "interval": _rounded_interval(self.interval),
+        }
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores over all attributes; each mean is over those of which at least two classes occur.
+
+    Attributes:
+        images: number of images.
+        attributes: each attribute's scores, in the order of the label columns.
+        mean_balanced_accuracy: the headline figure.
+        interval: its 95 % bootstrap interval over images, paired across attributes; None without resamples.
+        mean_total_accuracy: mean share of images recognised.
+        worst_five_balanced_accuracy: mean of the five lowest balanced accuracies (of all, where there are fewer).
+        mean_recall: mean recall of each class, over the attributes in which it occurs; None where it never does.
+        mean_without_near_random: mean balanced accuracy without the attributes whose labels are near random; None
+            where none of these is present, or nothing else is.
+        excluded: attributes of which fewer than two classes occur; they count in none of the means.
+    """
+
+    images: int
+    attributes: tuple[AttributeScores, ...]
+    mean_balanced_accuracy: float
+    interval: Interval | None
+    mean_total_accuracy: float
+    worst_five_balanced_accuracy: float
+    mean_recall: tuple[float | None, ...]
+    mean_without_near_random: float | None
+    excluded: tuple[str, ...]
+
+    @property
+    def mean_tpr(self) -> float | None:
+        """Binary attributes: mean recall of class 1."""
+        return self.mean_recall[1] if len(self.mean_recall) == 2 else None
+
+    @property
+    def mean_tnr(self) -> float | None:
+        """Binary attributes: mean recall of class 0."""
+        return self.mean_recall[0] if len(self.mean_recall) == 2 else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, rounded to six decimals; the same scores give the same JSON text."""
+        values: dict[str, Any] = {
+            "images": self.images,
+            "mean_balanced_accuracy": _rounded(self.mean_balanced_accuracy),
+            "interval": _rounded_interval(self.interval),
+            "mean_total_accuracy": _rounded(self.mean_total_accuracy),
+            "worst_five_balanced_accuracy": _rounded(self.worst_five_balanced_accuracy),
+            "mean_recall": [_rounded(recall) for recall in self.mean_recall],
+        }
+        if len(self.mean_recall) == 2:
+            values |= {"mean_tpr": _rounded(self.mean_tpr), "mean_tnr": _rounded(self.mean_tnr)}
+        return values | {
+            "mean_without_near_random": _rounded(self.mean_without_near_random),
+            "excluded": list(self.excluded),
+            "attributes": {scores.attribute: scores.to_json() for scores in self.attributes},
+        }
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Mean balanced accuracy of one classifier minus another's on the same images, with its paired 95 % interval."""
+
+    mean: float
+    interval: Interval | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, rounded to six decimals."""
+        return {"mean": _rounded(self.mean), "interval": _rounded_interval(self.interval)}
+
+
+def score(
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    attributes: Sequence[str],
+    n_classes: int = 2,
+    *,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    near_random: Collection[str] = NEAR_RANDOM,
+) -> Scores:
+    """Score predictions, attribute by attribute and over all.
+
+    Args:
+        labels: (n, A) integers in 0..n_classes-1.
+        predictions: (n, A), likewise.
+        attributes: names of the A columns.
+        n_classes: classes of each attribute.
+        bootstrap: resamples of the n images for the intervals; 0: none.
+        seed: of the resamples; the same seed and n draw the same images for every classifier.
+        near_random: attributes left out of `mean_without_near_random`.
+
+    Raises:
+        ValueError: for arrays that disagree, a class out of range, no image, or no attribute with two classes.
+
+    Source: balanced accuracy ½(tp/Np + tn/Nn) of Huang et al., CVPR 2016, section 4; for more classes its general
+    form, the mean recall.
+
+    Corner cases: a class without images has recall None and is left out of its attribute's mean. An attribute with
+    fewer than two classes has no balanced accuracy and is left out of every overall mean. The same holds within each
+    resample, so that rare classes that a resample misses count as absent from it.
+    """
+    _check(labels, predictions, attributes, n_classes)
+    support = _members(labels, n_classes).sum(axis=0, dtype=np.int64)  # (C, A)
+    hits = _hits(labels, predictions, n_classes).sum(axis=0, dtype=np.int64)
+    complete = (support > 0).sum(axis=0) >= 2
+    if not complete.any():
+        raise ValueError(
+            f"labels: none of the {len(attributes)} attributes has two classes among the {len(labels)} images, so "
+            "there is no balanced accuracy; score a split with more images"
+        )
+    balanced = _balanced_accuracy(hits, support)
+    intervals: list[Interval | None] = [None] * len(attributes)
+    interval = None
+    if bootstrap:
+        resampled = np.concatenate(list(_resampled(labels, predictions, n_classes, bootstrap, seed)))
+        intervals = [_interval(resampled[:, a]) if complete[a] else None for a in range(len(attributes))]
+        interval = _interval(_mean_over(resampled))
+    each = tuple(
+        AttributeScores(
+            attribute=name,
+            support=tuple(int(count) for count in support[:, a]),
+            recall=tuple(
+                float(hit / count) if count else None for hit, count in zip(hits[:, a], support[:, a], strict=True)
+            ),
+            balanced_accuracy=float(balanced[a]) if complete[a] else None,
+            total_accuracy=float(hits[:, a].sum() / len(labels)),
+            interval=intervals[a],
+        )
+        for a, name in enumerate(attributes)
+    )
+    return _overall(each, interval, near_random)
+
+
+def gain(
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    baseline: np.ndarray,
+    n_classes: int = 2,
+    *,
+    bootstrap: int = 1000,
+    seed: int = 0,
+) -> Gain:
+    """Mean balanced accuracy of `predictions` minus that of `baseline`, with a bootstrap interval paired over images.
+
+    Args:
+        labels: (n, A) integers in 0..n_classes-1.
+        predictions: (n, A), likewise.
+        baseline: (n, A), predictions of the other classifier.
+        n_classes: classes of each attribute.
+        bootstrap: resamples, at least 1.
+        seed: of the resamples.
+
+    Raises:
+        ValueError: as `score`.
+    """
+    means = []
+    for array in (predictions, baseline):
+        names = [str(column) for column in range(labels.shape[1])]
+        point = score(labels, array, names, n_classes, bootstrap=0).mean_balanced_accuracy
+        draws = _mean_over(np.concatenate(list(_resampled(labels, array, n_classes, bootstrap, seed))))
+        means.append((point, draws))
+    (ours, our_draws), (theirs, their_draws) = means
+    return Gain(mean=ours - theirs, interval=_interval(our_draws - their_draws))
+
+
+def _check(labels: np.ndarray, predictions: np.ndarray, attributes: Sequence[str], n_classes: int) -> None:
+    if labels.ndim != 2 or labels.shape != predictions.shape or labels.shape[1] != len(attributes):
+        raise ValueError(
+            f"expected labels and predictions of shape (n, {len(attributes)}), one column an attribute; got "
+            f"{labels.shape} and {predictions.shape}"
+        )
+    if len(labels) == 0:
+        raise ValueError("labels: expected at least one image, got none; is the split empty?")
+    for name, array in (("labels", labels), ("predictions", predictions)):
+        wrong = np.argwhere((array < 0) | (array >= n_classes))
+        if len(wrong):
+            row, column = wrong[0]
+            raise ValueError(
+                f"{name}[{row}, {column}] ({attributes[column]}): expected a class in 0..{n_classes - 1}, got "
+                f"{array[row, column]}"
+            )
+
+
+def _members(labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """(n, C, A) whether an image is of class c of attribute a."""
+    return labels[:, None, :] == np.arange(n_classes)[:, None]
+
+
+def _hits(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:
+    """(n, C, A) whether an image is of class c of attribute a, and recognised."""
+    return _members(labels, n_classes) & (labels == predictions)[:, None, :]
+
+
+def _balanced_accuracy(hits: np.ndarray, support: np.ndarray) -> np.ndarray:
+    """Mean recall over the classes that occur, from counts (..., C, A) to (..., A); NaN where fewer than two do."""
+    present = support > 0
+    recall = np.where(present, hits / np.maximum(support, 1), 0.0)
+    classes = present.sum(axis=-2)
+    return np.where(classes >= 2, recall.sum(axis=-2) / np.maximum(classes, 1), np.nan)
+
+
+def resampling_weights(images: int, bootstrap: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each image occurs in each bootstrap resample.
+
+    Yields:
+        Blocks of rows of the (bootstrap, images) float32 matrix; each row is multinomial and sums to `images`.
+    """
+    rng = np.random.default_rng(seed)
+    rows = max(1, _BLOCK // images)
+    for start in range(0, bootstrap, rows):
+        drawn = [
+            np.bincount(rng.integers(images, size=images), minlength=images)
+            for _ in range(min(rows, bootstrap - start))
+        ]
+        yield np.array(drawn, dtype=np.float32)
+
+
+def _resampled(
+    labels: np.ndarray, predictions: np.ndarray, n_classes: int, bootstrap: int, seed: int
+) -> Iterator[np.ndarray]:
+    """Blocks of (b, A) balanced accuracies; resample b is the product of its weights with per-class correctness.
+
+    Counts stay below 2^24, so the float32 products are exact, whatever the order of their sums.
+    """
+    n, columns = labels.shape
+    shape = (-1, n_classes, columns)
+    members = _members(labels, n_classes).reshape(n, -1).astype(np.float32)
+    hits = _hits(labels, predictions, n_classes).reshape(n, -1).astype(np.float32)
+    for weights in resampling_weights(n, bootstrap, seed):
+        yield _balanced_accuracy(
+            (weights @ hits).reshape(shape).astype(np.float64), (weights @ members).reshape(shape).astype(np.float64)
+        )
+
+
+def _mean_over(resampled: np.ndarray) -> np.ndarray:
+    """(B, A) to (B,): each resample's mean over its attributes that have two classes; NaN without any."""
+    present = ~np.isnan(resampled)
+    counts = present.sum(axis=1)
+    means: np.ndarray = np.where(present, resampled, 0.0).sum(axis=1) / np.maximum(counts, 1)
+    return np.where(counts > 0, means, np.nan)
+
+
+def _interval(values: np.ndarray) -> Interval | None:
+    values = values[~np.isnan(values)]
+    if len(values) == 0:  # no resample holds two classes
+        return None
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _overall(each: tuple[AttributeScores, ...], interval: Interval | None, near_random: Collection[str]) -> Scores:
+    counted = [scores for scores in each if scores.balanced_accuracy is not None]
+    balanced = {s.attribute: s.balanced_accuracy for s in counted if s.balanced_accuracy is not None}
+    others = [value for name, value in balanced.items() if name not in near_random]
+    recalls = [[r for r in column if r is not None] for column in zip(*(s.recall for s in counted), strict=True)]
+    return Scores(
+        images=sum(each[0].support),
+        attributes=each,
+        mean_balanced_accuracy=fmean(balanced.values()),
+        interval=interval,
+        mean_total_accuracy=fmean(scores.total_accuracy for scores in counted),
+        worst_five_balanced_accuracy=fmean(sorted(balanced.values())[:5]),
+        mean_recall=tuple(fmean(column) if column else None for column in recalls),
+        mean_without_near_random=fmean(others) if 0 < len(others) < len(balanced) else None,
+        excluded=tuple(scores.attribute for scores in each if scores.balanced_accuracy is None),
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6) + 0.0  # no negative zero
+
+
+def _rounded_interval(interval: Interval | None) -> list[float | None] | None:
+    return None if interval is None else [_rounded(end) for end in interval]

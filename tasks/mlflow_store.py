@@ -1,0 +1,52 @@
+"""Where runs are recorded: MLflow's address, and a connection to it without telemetry or talk."""
+
+import logging
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from lmle_core.config import Engines
+
+
+class TrackingError(RuntimeError):
+    """The MLflow store refuses, or cannot be used as it is; the message says what to do."""
+
+
+def own_store(workspace: Path) -> str:
+    """Address of the SQLite store in a workspace."""
+    return f"sqlite:///{workspace.resolve() / 'mlflow.db'}"
+
+
+def tracking_uri(engines: Engines, workspace: Path) -> str:
+    """The configuration's address, else MLFLOW_TRACKING_URI, else the workspace's own store."""
+    return engines.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or own_store(workspace)
+
+
+def quiet_mlflow() -> Any:
+    """The `mlflow` module, imported late, without telemetry and without talk on stdout or in the log."""
+    os.environ.setdefault("DO_NOT_TRACK", "true")  # "1" has no effect on MLflow
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    mlflow = import_module("mlflow")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return mlflow
+
+
+def connect(uri: str) -> tuple[Any, Any]:
+    """The `mlflow` module and a client of the store at `uri`, for tracking and registry alike.
+
+    Raises:
+        TrackingError: for an address that is no database and no server.
+    """
+    if not uri.startswith(("sqlite:///", "postgresql", "mysql", "mssql", "http://", "https://")):
+        raise TrackingError(
+            f"MLflow address {uri!r}: expected sqlite:///PATH, postgresql://… or the http://… of a server (MLflow does "
+            "not write to plain folders any more); set engines.tracking_uri or MLFLOW_TRACKING_URI"
+        )
+    if uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    mlflow = quiet_mlflow()
+    return mlflow, mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)

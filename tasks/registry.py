@@ -1,0 +1,180 @@
+"""A run's model in MLflow: logged as a pyfunc that carries its own code, and one version in the registry."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module, metadata, resources
+from pathlib import Path
+from typing import Any
+
+from tasks.mlflow_store import TrackingError, quiet_mlflow
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+PARTS = ("model", "index")
+REQUIREMENTS = (
+    "faiss-gpu",
+    "filelock",
+    "numpy",
+    "opencv-python-headless",
+    "pandas",
+    "pydantic",
+    "safetensors",
+    "simplejpeg",
+    "torch",
+    "torchvision",
+    "zarr",
+)
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A version in the registry.
+
+    Attributes:
+        name: of the registered model.
+        version: counted from 1.
+        uri: for `mlflow.pyfunc.load_model`.
+        model_id: MLflow's identity of the logged model.
+    """
+
+    name: str
+    version: int
+    uri: str
+    model_id: str
+
+
+def register_model(
+    client: Any,
+    experiment_id: str,
+    run_id: str,
+    tags: Mapping[str, str],
+    run_directory: Path,
+    *,
+    name: str,
+    attributes: Sequence[str],
+    example: bytes,
+) -> RegisteredModel:
+    """Log a run's model and register it, once: what an earlier call finished is found by its tags.
+
+    The newest version gets the alias `challenger`; the first one of all is `champion` too.
+
+    Args:
+        client: MLflow's.
+        experiment_id: of the run.
+        run_id: of the run.
+        tags: identify the run; put on the logged model and on the version.
+        run_directory: holds `model/` and `index/`.
+        name: in the registry; made where it does not exist.
+        attributes: the model's, in order.
+        example: an image file's bytes.
+
+    Raises:
+        TrackingError: if the run directory has no model or no index.
+    """
+    for part in PARTS:
+        if not (run_directory / part).is_dir():
+            raise TrackingError(
+                f"{run_directory}: expected a folder {part}/ in it; finish the run before registering it"
+            )
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(
+            name, description="Labels of images with a margin each, by large-margin clusters."
+        )
+    version = _version_of(client, name, tags)
+    if version is None:
+        model_id = _logged_model(client, experiment_id, run_id, tags, run_directory, attributes, example)
+        version = client.create_model_version(
+            name, f"models:/{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id
+        )
+    number = int(version.version)
+    aliases = dict(client.get_registered_model(name).aliases)
+    if CHAMPION not in aliases:
+        client.set_registered_model_alias(name, CHAMPION, str(number))
+    if int(aliases.get(CHALLENGER, 0)) < number:
+        client.set_registered_model_alias(name, CHALLENGER, str(number))
+    return RegisteredModel(name, number, f"models:/{name}/{number}", version.model_id or "")
+
+
+def requirements() -> list[str]:
+    """What the model needs installed, pinned to the versions of this environment."""
+    found = []
+    for package in REQUIREMENTS:
+        try:
+            found.append(f"{package}=={metadata.version(package)}")
+        except metadata.PackageNotFoundError:  # faiss is another package on other platforms
+            if package == "faiss-gpu":
+                found.append(f"faiss-cpu=={metadata.version('faiss-cpu')}")
+    return [f"mlflow=={metadata.version('mlflow')}", *found]
+
+
+def save_pyfunc(path: Path, run_directory: Path, attributes: Sequence[str], example: bytes, **model: Any) -> None:
+    """Write the pyfunc's folder: the run's model and index, this package's code, signature and example.
+
+    Args:
+        path: the folder; must not exist.
+        run_directory: holds `model/` and `index/`.
+        attributes: the model's, in order.
+        example: an image file's bytes.
+        **model: passed to `mlflow.pyfunc.save_model`.
+    """
+    mlflow = quiet_mlflow()
+    types = import_module("mlflow.types.schema")
+    outputs = []
+    for attribute in attributes:
+        outputs += [types.ColSpec("integer", attribute), types.ColSpec("float", f"{attribute}_margin")]
+    signature = mlflow.models.ModelSignature(
+        inputs=types.Schema([types.ColSpec("binary", "image")]), outputs=types.Schema(outputs)
+    )
+    frame = import_module("pandas").DataFrame({"image": [example]})
+    with tempfile.TemporaryDirectory(prefix="lmle-") as folder:
+        artifact = Path(folder) / "run"
+        artifact.mkdir()
+        for part in PARTS:
+            (artifact / part).symlink_to((run_directory / part).resolve(), target_is_directory=True)
+        mlflow.pyfunc.save_model(
+            path=str(path),
+            python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+            artifacts={"run": str(artifact)},
+            code_paths=[str(resources.files("lmle_core"))],
+            signature=signature,
+            input_example=frame,
+            pip_requirements=requirements(),
+            **model,
+        )
+
+
+def _version_of(client: Any, name: str, tags: Mapping[str, str]) -> Any:
+    for version in client.search_model_versions(f"name = '{name}'"):
+        if all(version.tags.get(key) == value for key, value in tags.items()):
+            return version
+    return None
+
+
+def _logged_model(
+    client: Any,
+    experiment_id: str,
+    run_id: str,
+    tags: Mapping[str, str],
+    run_directory: Path,
+    attributes: Sequence[str],
+    example: bytes,
+) -> str:
+    """Identity of the run's logged model; one that an interrupted call left unfinished is removed."""
+    condition = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+    for model in client.search_logged_models([experiment_id], filter_string=condition):
+        if model.status == "READY":
+            return model.model_id
+        client.delete_logged_model(model.model_id)
+    mlflow = quiet_mlflow()
+    model = client.create_logged_model(experiment_id, name="model", source_run_id=run_id, tags=dict(tags))
+    description = mlflow.models.Model(
+        artifact_path=model.artifact_location, model_uuid=model.model_id, run_id=run_id, model_id=model.model_id
+    )
+    with tempfile.TemporaryDirectory(prefix="lmle-") as folder:
+        path = Path(folder) / "model"
+        save_pyfunc(path, run_directory, attributes, example, mlflow_model=description)
+        client.log_model_artifacts(model.model_id, str(path))
+    client.finalize_logged_model(model.model_id, "READY")
+    output = import_module("mlflow.entities").LoggedModelOutput(model.model_id, step=0)
+    client.log_outputs(run_id, [output])
+    return model.model_id

@@ -1,0 +1,272 @@
+"""The MLflow record of a run: one parent for the flow run, one child for each round, found again by our own tags.
+
+Whatever is told twice is recorded once, so that a resumed or repeated flow continues its record. No state is global:
+each call names its run.
+"""
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Self
+
+from lmle_core.config import Engines
+from tasks.mlflow_store import TrackingError, connect, own_store, tracking_uri
+from tasks.registry import RegisteredModel, register_model
+from tasks.revision import git_revision
+
+RUN_TAG, ROUND_TAG = "lmle.run", "lmle.round"
+SCORES = ("mean_balanced_accuracy", "mean_total_accuracy", "worst_five_balanced_accuracy", "mean_tpr", "mean_tnr")
+LOSSES = ("loss_header_1", "loss_header_2", "loss_header_3", "loss_class", "loss_cluster", "loss_bce")
+HEALTH = ("active_share", "spread", "nmi", "images_per_second", "learning_rate")
+METRICS = frozenset((*SCORES, *LOSSES, *HEALTH))
+_BATCH = 900  # MLflow takes 1,000 entries in a batch, 100 of them parameters
+Curve = Sequence[tuple[int, float]]
+
+
+class Tracker:
+    """Records one flow run; its parent run carries the tag `lmle.run`, its children `lmle.round` as well.
+
+    Metrics of the parent: each round's health with step = round, and the test scores with step 0. Metrics of a child:
+    training curves with step = iteration over all rounds, and the round's own figures, scores on the validation split
+    among them. A step that a metric already has is not logged again. Timestamps are the run's start plus the step in
+    milliseconds, so that they repeat.
+
+    Attributes:
+        run_id: MLflow's identity of the parent run; known after `start`.
+    """
+
+    def __init__(
+        self, uri: str, experiment: str, run_digest: str, run_name: str, artifacts: Path | None = None
+    ) -> None:
+        """Connect; nothing is written yet.
+
+        Args:
+            uri: of the MLflow store or server.
+            experiment: name of the experiment; made where it does not exist.
+            run_digest: identifies the run; the same digest continues the same record.
+            run_name: shown in the UI.
+            artifacts: where a new experiment keeps its artifacts; None: as the server decides.
+        """
+        self._mlflow, self._client = connect(uri)
+        self.uri = uri
+        self._experiment, self._artifacts = experiment, artifacts
+        self._digest, self._name = run_digest, run_name
+        self._experiment_id = ""
+        self._start = 0
+        self.run_id = ""
+
+    @classmethod
+    def open(cls, engines: Engines, workspace: Path, run_digest: str, run_name: str) -> Self:
+        """A tracker as configured; the workspace's own store keeps its artifacts in `<workspace>/mlartifacts`."""
+        uri = tracking_uri(engines, workspace)
+        artifacts = workspace.resolve() / "mlartifacts" if uri == own_store(workspace) else None
+        return cls(uri, engines.experiment, run_digest, run_name, artifacts)
+
+    def start(self, config: Mapping[str, Any], data: Mapping[str, Any], *, config_digest: str, code: str) -> str:
+        """Find or make the parent run and record what it runs on.
+
+        Args:
+            config: the configuration as nested plain values; section `engines` is left out, since a resumed run may
+                have another and MLflow's parameters never change.
+            data: as in summary.json: digest, images, split, quarantined, attributes.
+            config_digest: of the configuration.
+            code: version of the code.
+
+        Returns:
+            MLflow's identity of the parent run.
+        """
+        self._experiment_id = self._find_experiment()
+        tags = {
+            "lmle.data": str(data["digest"]),
+            "lmle.config": config_digest,
+            "lmle.code": code,
+            "mlflow.source.name": "lmle",
+        }
+        if revision := git_revision():
+            tags["mlflow.source.git.commit"] = revision
+        run = self._find(None) or self._create(self._name, {RUN_TAG: self._digest})
+        self.run_id, self._start = run.info.run_id, run.info.start_time
+        self._reopen(run)
+        parameters = flatten({section: values for section, values in config.items() if section != "engines"})
+        self._log(self.run_id, tags=tags, parameters=parameters)
+        self._log_data(data)
+        return self.run_id
+
+    def round(self, number: int, metrics: Mapping[str, float], curves: Mapping[str, Curve] | None = None) -> str:
+        """Record a round as a child run, and its health in the parent.
+
+        Args:
+            number: of the round; 0 is the prior features.
+            metrics: the round's figures, keys from `METRICS`; losses are those at its end, scores are on validation.
+            curves: (step, value) pairs of the round's iterations, keys likewise, steps counted over all rounds.
+
+        Returns:
+            MLflow's identity of the child run.
+        """
+        self._check_started()
+        curves = curves or {}
+        _refuse_unknown([*metrics, *curves])
+        run = self._find(number)
+        if run is None:
+            tags = {RUN_TAG: self._digest, ROUND_TAG: str(number), "mlflow.parentRunId": self.run_id}
+            run = self._create(f"{self._name} round {number}", tags)
+        child = run.info.run_id
+        self._reopen(run)
+        self._log_metrics(child, {key: [(number, value)] for key, value in metrics.items() if key not in curves})
+        self._log_metrics(child, curves)
+        self._log_metrics(self.run_id, {key: [(number, value)] for key, value in metrics.items() if key not in SCORES})
+        self._client.set_terminated(child, "FINISHED")
+        return child
+
+    def finish(self, scores: Mapping[str, Any], artifacts: Iterable[Path] = (), figures: Iterable[Path] = ()) -> None:
+        """Record the test scores and the run's files, and close the parent run.
+
+        Args:
+            scores: as `Scores.to_json` returns them, or summary.json's entry `test`.
+            artifacts: files for the run's top folder: summary.json, attributes.csv, report.html, ...
+            figures: files for its folder `figures`.
+        """
+        self._check_started()
+        present = {key: [(0, float(scores[key]))] for key in SCORES if scores.get(key) is not None}
+        self._log_metrics(self.run_id, present)
+        self._log_table(scores["attributes"])
+        for path in artifacts:
+            self._client.log_artifact(self.run_id, str(path))
+        for path in figures:
+            self._client.log_artifact(self.run_id, str(path), "figures")
+        self._client.set_terminated(self.run_id, "FINISHED")
+
+    def fail(self, reason: str, *, interrupted: bool = False) -> None:
+        """Close the parent run as failed (or, if it can be resumed, as killed), with the reason in a tag."""
+        self._check_started()
+        self._log(self.run_id, tags={"lmle.failure": reason[:5000]})
+        self._client.set_terminated(self.run_id, "KILLED" if interrupted else "FAILED")
+
+    def register(self, run_directory: Path, name: str, attributes: Sequence[str], example: bytes) -> RegisteredModel:
+        """Log the run's model as a pyfunc and give it a version in the registry, once a run.
+
+        Args:
+            run_directory: holds `model/` and `index/`.
+            name: in the registry.
+            attributes: the model's, in order.
+            example: an image file's bytes, for the input example.
+        """
+        self._check_started()
+        return register_model(
+            self._client,
+            self._experiment_id,
+            self.run_id,
+            {RUN_TAG: self._digest},
+            run_directory,
+            name=name,
+            attributes=attributes,
+            example=example,
+        )
+
+    def _find_experiment(self) -> str:
+        experiment = self._client.get_experiment_by_name(self._experiment)
+        if experiment is None:
+            location = self._artifacts.as_uri() if self._artifacts else None
+            try:
+                return self._client.create_experiment(self._experiment, artifact_location=location)
+            except self._mlflow.exceptions.MlflowException:  # another run made it meanwhile
+                experiment = self._client.get_experiment_by_name(self._experiment)
+                if experiment is None:
+                    raise
+        if experiment.lifecycle_stage != "active":
+            raise TrackingError(
+                f"MLflow experiment {self._experiment!r} was deleted: restore it (mlflow experiments restore "
+                f"--experiment-id {experiment.experiment_id}) or name another with engines.experiment"
+            )
+        return experiment.experiment_id
+
+    def _find(self, number: int | None) -> Any:
+        """The run of a round, or the parent for None; None where there is none."""
+        wanted = None if number is None else str(number)
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [self._experiment_id], f"tags.`{RUN_TAG}` = '{self._digest}'", order_by=["start_time"], page_token=token
+            )
+            for run in page:
+                if run.data.tags.get(ROUND_TAG) == wanted:
+                    return run
+            token = page.token
+            if not token:
+                return None
+
+    def _create(self, name: str, tags: Mapping[str, str]) -> Any:
+        return self._client.create_run(self._experiment_id, tags=dict(tags), run_name=name)
+
+    def _reopen(self, run: Any) -> None:
+        if run.info.status != "RUNNING":
+            self._client.update_run(run.info.run_id, status="RUNNING")
+
+    def _log_data(self, data: Mapping[str, Any]) -> None:
+        entities = import_module("mlflow.entities")
+        if self._client.get_run(self.run_id).inputs.dataset_inputs:
+            return
+        sizes = {"images": data["images"], **{f"images_{split}": count for split, count in data["split"].items()}}
+        dataset = entities.Dataset(
+            name="images",
+            digest=str(data["digest"])[:36],
+            source_type="code",
+            source=json.dumps({"tags": {"lmle.data": str(data["digest"])}}),
+            profile=json.dumps({**sizes, "quarantined": data["quarantined"], "attributes": len(data["attributes"])}),
+        )
+        context = entities.InputTag("mlflow.data.context", "training, validation and test")
+        self._client.log_inputs(self.run_id, [entities.DatasetInput(dataset, [context])])
+
+    def _log_table(self, attributes: Mapping[str, Mapping[str, Any]]) -> None:
+        """The table that MLflow's UI shows; written whole, since `log_table` appends to what is there."""
+        first = next(iter(attributes.values()))
+        columns = [key for key, value in first.items() if not isinstance(value, list)]
+        rows = [[name, *(values[column] for column in columns)] for name, values in attributes.items()]
+        self._client.log_dict(self.run_id, {"columns": ["attribute", *columns], "data": rows}, "attributes.json")
+        shown = json.dumps([{"path": "attributes.json", "type": "table"}])
+        self._log(self.run_id, tags={"mlflow.loggedArtifacts": shown})
+
+    def _log_metrics(self, run_id: str, curves: Mapping[str, Curve]) -> None:
+        metric = import_module("mlflow.entities").Metric
+        points = []
+        for key, curve in curves.items():
+            known = {point.step for point in self._client.get_metric_history(run_id, key)}
+            for step, value in dict(curve).items():
+                if step not in known:
+                    points.append(metric(key, float(value), self._start + int(step), int(step)))
+        for start in range(0, len(points), _BATCH):
+            self._client.log_batch(run_id, metrics=points[start : start + _BATCH])
+
+    def _log(
+        self, run_id: str, tags: Mapping[str, str] | None = None, parameters: Mapping[str, str] | None = None
+    ) -> None:
+        entities = import_module("mlflow.entities")
+        run_tags = [entities.RunTag(key, value) for key, value in (tags or {}).items()]
+        rows = [entities.Param(key, value) for key, value in (parameters or {}).items()]
+        for start in range(0, max(1, len(rows)), 100):
+            self._client.log_batch(run_id, params=rows[start : start + 100], tags=run_tags if start == 0 else ())
+
+    def _check_started(self) -> None:
+        if not self.run_id:
+            raise RuntimeError("Tracker: expected start() before anything is recorded")
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested values as MLflow parameters: `section.key` to text; lists as JSON, None as null."""
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
+    return flat
+
+
+def _refuse_unknown(keys: Iterable[str]) -> None:
+    """Few keys, all known: MLflow's UI draws a chart for each."""
+    for key in keys:
+        if key not in METRICS:
+            close = difflib.get_close_matches(key, METRICS, n=1, cutoff=0)
+            raise ValueError(f"metric {key!r}: expected one of {', '.join(sorted(METRICS))}; nearest is {close[0]!r}")
