@@ -1,0 +1,245 @@
+"""The index: the centroids of all attributes in one faiss index, searched by attribute, decided by the rule."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from lmle_core import config as configuration
+from lmle_core.clusters import Clusters, cluster
+from lmle_core.kmeans.lloyd import Blocks
+from lmle_core.kmeans.source import BLOCK, Rows, ranges
+from lmle_core.rule import large_margin_rule
+
+
+@dataclass(frozen=True, eq=False)
+class CentroidIndex:
+    """Centroids of all attributes and how to decide by them.
+
+    Attributes:
+        attributes: names, A of them.
+        n_classes: C, for all attributes.
+        centroids: float32 (T, D), one attribute after the other.
+        classes: int8 (T,), class of each centroid.
+        offsets: int64 (A + 1,), attribute a has the rows offsets[a] to offsets[a + 1].
+        neighbours: k nearest centroids that decide; 0: all.
+        squared: whether the rule takes squared distances.
+        candidates: what was compared on the validation split: clusters_per_class, neighbours, balanced_accuracy.
+
+    Raises:
+        ValueError: where shapes or types do not fit each other, or an attribute has no centroid.
+    """
+
+    attributes: tuple[str, ...]
+    n_classes: int
+    centroids: NDArray[np.float32]
+    classes: NDArray[np.int8]
+    offsets: NDArray[np.int64]
+    neighbours: int = 0
+    squared: bool = False
+    candidates: tuple[dict[str, float], ...] = ()
+    _index: Any = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.centroids.ndim != 2 or self.centroids.dtype != np.float32:
+            raise ValueError(f"centroids: expected float32 (T, D), found {self.centroids.dtype} {self.centroids.shape}")
+        if self.classes.shape != (len(self.centroids),):
+            raise ValueError(f"classes: expected ({len(self.centroids)},), found {self.classes.shape}")
+        if len(self.classes) and not 0 <= self.classes.min() <= self.classes.max() < self.n_classes:
+            raise ValueError(
+                f"classes: expected 0 to {self.n_classes - 1}, found {self.classes.min()} to {self.classes.max()}"
+            )
+        if (
+            len(self.offsets) != len(self.attributes) + 1
+            or self.offsets[0] != 0
+            or self.offsets[-1] != len(self.centroids)
+        ):
+            raise ValueError(
+                f"offsets: expected {len(self.attributes) + 1} from 0 to {len(self.centroids)}, found {self.offsets}"
+            )
+        if (np.diff(self.offsets) < 1).any():
+            raise ValueError(f"attribute {self.attributes[int(np.diff(self.offsets).argmin())]} has no centroid")
+        index = faiss.IndexFlatL2(self.centroids.shape[1])
+        index.add(np.ascontiguousarray(self.centroids))
+        object.__setattr__(self, "_index", index)
+
+    @classmethod
+    def of(cls, clusters: Clusters, n_classes: int, *, neighbours: int = 0, squared: bool = False) -> "CentroidIndex":
+        """The centroids of a clustering."""
+        used = clusters.centroid_class >= 0
+        return cls(
+            attributes=clusters.attributes,
+            n_classes=n_classes,
+            centroids=clusters.centroids[used],
+            classes=clusters.centroid_class[used],
+            offsets=np.concatenate([[0], used.sum(1).cumsum()]).astype(np.int64),
+            neighbours=neighbours,
+            squared=squared,
+        )
+
+    @property
+    def dimensions(self) -> int:
+        """D."""
+        return int(self.centroids.shape[1])
+
+    def search(
+        self, attribute: int, embeddings: NDArray[np.float32], k: int | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The k nearest centroids of one attribute.
+
+        Args:
+            attribute: its position in `attributes`.
+            embeddings: float32 (n, D).
+            k: how many; 0: all; None: the index's own `neighbours`. More than there are is all.
+
+        Returns:
+            Distances float32 (n, k), rising, in the rule's units; rows of `centroids` int64 (n, k).
+        """
+        lo, hi = (int(offset) for offset in self.offsets[attribute : attribute + 2])
+        k = self.neighbours if k is None else k
+        k = min(k, hi - lo) if k else hi - lo
+        chosen = faiss.SearchParameters(sel=faiss.IDSelectorRange(lo, hi))  # type: ignore[call-arg]
+        distances, found = self._index.search(np.ascontiguousarray(embeddings), k, params=chosen)
+        np.maximum(distances, 0, out=distances)
+        return distances if self.squared else np.sqrt(distances), found
+
+    def classify(self, embeddings: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """Label and margin of each query under each attribute.
+
+        Args:
+            embeddings: float32 (n, G, D), G = A or 1, of unit length.
+
+        Returns:
+            labels int8 (n, A), margins float32 (n, A), at least 0.
+
+        Raises:
+            ValueError: embeddings of another shape, or off the unit sphere.
+        """
+        a = len(self.attributes)
+        if embeddings.ndim != 3 or embeddings.shape[1] not in (1, a) or embeddings.shape[2] != self.dimensions:
+            raise ValueError(f"embeddings: expected (n, {a} or 1, {self.dimensions}), found {embeddings.shape}")
+        labels = np.empty((len(embeddings), a), np.int8)
+        margins = np.empty((len(embeddings), a), np.float32)
+        for lo, hi in ranges(len(embeddings), BLOCK):
+            for attribute in range(a):
+                queries = embeddings[lo:hi, attribute if embeddings.shape[1] > 1 else 0]
+                distances, found = self.search(attribute, queries)
+                labels[lo:hi, attribute], margins[lo:hi, attribute], _ = large_margin_rule(
+                    distances, self.classes[found], self.n_classes, squared=self.squared
+                )
+        return labels, margins
+
+    def save(self, directory: Path) -> None:
+        """Write centroids.faiss (faiss's own format), centroids.npz and manifest.json."""
+        directory.mkdir(parents=True, exist_ok=True)
+        faiss.write_index(self._index, str(directory / "centroids.faiss"))
+        owner = np.repeat(np.arange(len(self.attributes), dtype=np.int16), np.diff(self.offsets))
+        np.savez(directory / "centroids.npz", centroids=self.centroids, classes=self.classes, attribute=owner)
+        manifest = {
+            "attributes": self.attributes,
+            "classes": self.n_classes,
+            "dimensions": self.dimensions,
+            "distance": "squared Euclidean" if self.squared else "Euclidean",
+            "neighbours": self.neighbours,
+            "ranges": [[int(lo), int(hi)] for lo, hi in zip(self.offsets[:-1], self.offsets[1:], strict=True)],
+            "candidates": self.candidates,
+        }
+        (directory / "manifest.json").write_text(json.dumps(manifest, indent=1))
+
+    @classmethod
+    def load(cls, directory: Path) -> "CentroidIndex":
+        """Read what `save` wrote. Raises ValueError where faiss's file and the arrays disagree."""
+        manifest = json.loads((directory / "manifest.json").read_text())
+        with np.load(directory / "centroids.npz") as arrays:
+            centroids, classes = arrays["centroids"], arrays["classes"]
+        stored = faiss.read_index(str(directory / "centroids.faiss"))
+        if stored.ntotal != len(centroids) or not np.array_equal(stored.reconstruct_n(0, stored.ntotal), centroids):
+            raise ValueError(
+                f"{directory}: centroids.faiss and centroids.npz hold different centroids: rebuild the index"
+            )
+        return cls(
+            attributes=tuple(manifest["attributes"]),
+            n_classes=manifest["classes"],
+            centroids=centroids,
+            classes=classes,
+            offsets=np.array([0, *(hi for _, hi in manifest["ranges"])], np.int64),
+            neighbours=manifest["neighbours"],
+            squared=manifest["distance"].startswith("squared"),
+            candidates=tuple(manifest["candidates"]),
+        )
+
+
+def build_index(
+    train: Blocks,
+    valid: Rows,
+    index: configuration.Index,
+    lloyd: configuration.Cluster,
+    *,
+    attributes: Sequence[str],
+    n_classes: int,
+    seed: int,
+    squared: bool = False,
+) -> CentroidIndex:
+    """The index whose clusters for each class and k classify the validation split best.
+
+    Every class of every attribute gets the same number of clusters, for each number in turn; each is judged with every
+    k, by balanced accuracy, meaned over the attributes.
+
+    Args:
+        train: an engine with the training rows.
+        valid: the validation rows.
+        index: candidates.
+        lloyd: iterations and tolerance of k-means; its sizes play no part.
+        attributes: names of the label columns.
+        n_classes: C, for all attributes.
+        seed: of the run.
+        squared: squared distances in the rule.
+
+    Corner cases: equal scores go to fewer clusters, then to k = 0, then to the smaller k. A k of at least all centroids
+    of each attribute is k = 0, and not tried again.
+    """
+    best: CentroidIndex | None = None
+    best_score = -np.inf
+    table: list[dict[str, float]] = []
+    for number in sorted(set(index.clusters_per_class)):
+        settings = lloyd.model_copy(update={"per_class": number})
+        found = cluster(train, settings, attributes=attributes, n_classes=n_classes, seed=seed, round=0)
+        candidate = CentroidIndex.of(found, n_classes, squared=squared)
+        most = int(np.diff(candidate.offsets).max())
+        tried = sorted({k if k < most else 0 for k in index.neighbours})
+        for k, score in zip(tried, _scores(candidate, valid, tried), strict=True):
+            table.append({"clusters_per_class": number, "neighbours": k, "balanced_accuracy": score})
+            if score > best_score:
+                best_score = score
+                best = replace(candidate, neighbours=k)
+    assert best is not None
+    return replace(best, candidates=tuple(table))
+
+
+def _scores(index: CentroidIndex, valid: Rows, tried: Sequence[int]) -> list[float]:
+    """Mean balanced accuracy of each k; the nearest of all centroids serve every k."""
+    right = np.zeros((len(tried), len(index.attributes), index.n_classes))
+    total = np.zeros((len(index.attributes), index.n_classes))
+    for lo, hi in ranges(len(valid.labels), BLOCK):
+        features = valid.features(lo, hi)
+        for attribute in range(len(index.attributes)):
+            truth = valid.labels[lo:hi, attribute]
+            total[attribute] += np.bincount(truth, minlength=index.n_classes)
+            distances, found = index.search(attribute, features[:, attribute if features.shape[1] > 1 else 0], 0)
+            classes = index.classes[found]
+            for row, k in enumerate(tried):
+                some = slice(None, k or None)
+                labels, _, _ = large_margin_rule(
+                    distances[:, some], classes[:, some], index.n_classes, squared=index.squared
+                )
+                right[row, attribute] += np.bincount(truth[labels == truth], minlength=index.n_classes)
+    if not total.any():
+        raise ValueError("index: no validation rows to choose by")
+    with np.errstate(invalid="ignore"):
+        recall = right / total
+    return [float(np.nanmean(one, axis=-1).mean()) for one in recall]
