@@ -49,6 +49,10 @@ class Quintuplets:
     def __len__(self) -> int:
         return len(self.attribute)
 
+    def members(self, picks: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows x, p+, p-, p--, n of the quintuplets at `picks` (q,), shape (q, 5)."""
+        return np.stack([getattr(self, role)[picks] for role in _ROLES], axis=1)
+
     def save(self, directory: Path) -> None:
         """Write quintuplets.npz."""
         directory.mkdir(parents=True, exist_ok=True)
@@ -68,7 +72,7 @@ def mine(
     rows: NDArray[np.int64],
     positives: int | None,
     impostors: int | None,
-    generator: torch.Generator,
+    generator: np.random.Generator,
     *,
     device: str | torch.device = "cpu",
     block: int = 4096,
@@ -83,7 +87,7 @@ def mine(
         rows: int64 (M,), what the table calls each row.
         positives: candidates for p+, and for p- and p-- together; None: all, which is exact.
         impostors: candidates for n; None: all.
-        generator: draws the pools, on its own device.
+        generator: draws the pools.
         device: where the distances are computed.
         block: anchors, and candidates, that are compared at a time; memory grows with its square, not with M.
         anchors: (attributes, positions in the subset), each (Q,), to mine these alone, in this order. None: all rows
@@ -219,7 +223,7 @@ def _exact_other(subset: _Subset, anchors: Tensor, block: int) -> Tensor:
 
 
 def _pooled_own(
-    subset: _Subset, anchors: Tensor, pool: int, generator: torch.Generator
+    subset: _Subset, anchors: Tensor, pool: int, generator: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """p+ from a pool of the own cluster, p- and p-- from one pool of the class outside it."""
     place, cluster, label = subset.place[anchors], subset.clusters[anchors], subset.labels[anchors]
@@ -234,7 +238,7 @@ def _pooled_own(
     return farthest_own[0], nearest_outside, farthest_outside
 
 
-def _pooled_other(subset: _Subset, anchors: Tensor, pool: int, generator: torch.Generator) -> Tensor:
+def _pooled_other(subset: _Subset, anchors: Tensor, pool: int, generator: np.random.Generator) -> Tensor:
     """The nearest impostor of each anchor, from a pool of all other classes."""
     label = subset.labels[anchors]
     size = len(subset.labels) - subset.class_size[label]
@@ -243,11 +247,11 @@ def _pooled_other(subset: _Subset, anchors: Tensor, pool: int, generator: torch.
     return _extreme(subset, anchors, other, size, (-1,))[0]
 
 
-def _draw(sizes: Tensor, pool: int, generator: torch.Generator) -> Tensor:
+def _draw(sizes: Tensor, pool: int, generator: np.random.Generator) -> Tensor:
     """`pool` numbers from 0 to size - 1 for each size, with replacement; 0 for a size of 0."""
-    uniform = torch.rand((len(sizes), pool), generator=generator, device=generator.device, dtype=torch.float64)
+    uniform = torch.from_numpy(generator.random((len(sizes), pool))).to(sizes.device)
     sizes = sizes.clamp(min=0)[:, None]
-    return (uniform.to(sizes.device) * sizes).long().minimum((sizes - 1).clamp(min=0))
+    return (uniform * sizes).long().minimum((sizes - 1).clamp(min=0))
 
 
 def _extreme(

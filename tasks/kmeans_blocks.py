@@ -24,12 +24,12 @@ class DaskBlocks:
     a worker is lost, and the result is the same. It is also the same, to the bit, as the torch engine's on a CPU.
 
     Args:
-        client: the cluster.
         source: the rows; a `StoredRows` sends no features, and its path must be readable by every worker.
+        client: of the cluster.
         block: rows of a block; the result depends on it.
     """
 
-    def __init__(self, client: Client, source: Rows, *, block: int = BLOCK) -> None:
+    def __init__(self, source: Rows, client: Client, *, block: int = BLOCK) -> None:
         self._client = client
         self._source = source
         self._ranges = list(ranges(len(source.labels), block))

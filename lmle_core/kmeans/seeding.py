@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lmle_core.kmeans.centroids import UNUSED, Centroids
@@ -103,15 +104,14 @@ def warm_start(source: Rows, start: Start) -> Centroids:
     """
     attributes, k = start.classes.shape
     _, groups, dimensions = source.shape
-    sums = np.zeros((attributes, k, dimensions))
-    counts = np.zeros((attributes, k), np.int64)
+    sums = torch.zeros(attributes, k, dimensions, dtype=torch.float64)
     for lo, hi in ranges(len(source.labels), BLOCK):
-        features = source.features(lo, hi)
+        features = torch.tensor(source.features(lo, hi)).double()
         for attribute in range(attributes):
-            slots = start.assignment[lo:hi, attribute]
-            np.add.at(sums[attribute], slots, features[:, attribute if groups > 1 else 0])
-            counts[attribute] += np.bincount(slots, minlength=k)
-    values = (sums / np.maximum(counts, 1)[:, :, None]).astype(np.float32)
+            slots = torch.tensor(start.assignment[lo:hi, attribute])
+            sums[attribute].index_add_(0, slots, features[:, attribute if groups > 1 else 0])
+    counts = np.stack([np.bincount(column, minlength=k) for column in start.assignment.T])
+    values = (sums.numpy() / np.maximum(counts, 1)[:, :, None]).astype(np.float32)
     return Centroids(values, np.where(counts > 0, start.classes, UNUSED).astype(np.int8))
 
 
