@@ -1,0 +1,134 @@
+"""Processes that outlive the command that starts them: detached, found again safely, ended with all they started."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+TOKEN = "LMLE_SERVICES"
+"""Environment variable that every process of a workspace's services inherits; it finds orphans again."""
+
+
+@dataclass(frozen=True)
+class Detached:
+    """A process by number and start time, so that a recycled number is never taken for it.
+
+    Attributes:
+        pid: its number.
+        started: when it was created, in seconds since the epoch.
+    """
+
+    pid: int
+    started: float
+
+    def find(self) -> psutil.Process | None:
+        """The process, or None where it is gone, a zombie, or its number belongs to another one now."""
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.started) < 2 and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return None
+        return process if same else None
+
+
+def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Detached:
+    """Start a command in a session of its own; what it prints is appended to the log.
+
+    Corner cases: a shell without job control starts background jobs with SIGINT ignored, and that would be
+    inherited; the default is restored first.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as file:
+        child = subprocess.Popen(
+            command,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            cwd=log.parent,
+            start_new_session=True,
+        )
+    try:
+        return Detached(child.pid, psutil.Process(child.pid).create_time())
+    except psutil.Error:  # ended already; the caller's health check says so
+        return Detached(child.pid, time.time())
+
+
+def stop(process: Detached, grace: float) -> None:
+    """End a process and all it started: SIGTERM to it, after `grace` seconds SIGKILL to what is left of them."""
+    found = process.find()
+    if found is None:
+        return
+    family = [found, *_children(found)]
+    _signal([found], signal.SIGTERM)
+    _, left = psutil.wait_procs(family[:1], grace)
+    family += [child for member in left for child in _children(member)]
+    stop_all(family, grace=2.0)
+
+
+def stop_all(processes: Iterable[psutil.Process], grace: float) -> None:
+    """SIGTERM to each that still runs, and SIGKILL after `grace` seconds."""
+    alive = [process for process in processes if process.is_running()]
+    _signal(alive, signal.SIGTERM)
+    _, left = psutil.wait_procs(alive, grace)
+    _signal(left, signal.SIGKILL)
+    psutil.wait_procs(left, 5)
+
+
+def marked(token: str) -> list[psutil.Process]:
+    """Every process that carries the token in its environment, whoever its parent is now."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and process.environ().get(TOKEN) == token:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def port_free(host: str, port: int) -> bool:
+    """Whether a server could listen on the port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_ports(host: str, count: int) -> list[int]:
+    """Ports that are free now, all different."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind((host, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        try:
+            process.send_signal(number)
+        except psutil.Error:
+            continue

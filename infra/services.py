@@ -1,0 +1,221 @@
+"""The services of a workspace, started, watched and ended together; `services.json` remembers them."""
+
+import json
+import os
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import psutil
+from filelock import FileLock
+
+from infra import catalogue, processes, settings, work_pool
+from infra.catalogue import Addresses, Ports, Service
+from infra.prefect_server import ServerError, tail
+from infra.processes import Detached
+from lmle_core.artefact import write_atomically
+
+DEADLINE = 180.0
+"""Seconds within which every service must answer; on two idle cores it takes about 30."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Health:
+    """A line of `lmle status`; `state` is 'up', or says what is wrong."""
+
+    name: str
+    url: str
+    state: str
+    log: Path
+
+
+@dataclass
+class State:
+    """What `services.json` holds.
+
+    Attributes:
+        token: marks the environment of every process of these services.
+        ports: that they listen on.
+        dask_workers: how many.
+        started: process of each service by its name.
+    """
+
+    token: str
+    ports: Ports
+    dask_workers: int
+    started: dict[str, Detached] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, workspace: Path) -> "State | None":
+        """The workspace's state, or None where no services were started."""
+        path = workspace / "services.json"
+        try:
+            record = json.loads(path.read_text())
+            started = {name: Detached(**process) for name, process in record["started"].items()}
+            return cls(record["token"], Ports(**record["ports"]), record["dask_workers"], started)
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ServerError(f"{path} is damaged ({error!r}): end its services by hand and remove it") from None
+
+    def save(self, workspace: Path) -> None:
+        """Write it, whole or not at all."""
+        write_atomically(workspace / "services.json", json.dumps(asdict(self), indent=1))
+
+    def services(self, workspace: Path) -> tuple[Service, ...]:
+        """The services, in starting order."""
+        return catalogue.services(workspace, self.ports, self.dask_workers)
+
+
+def up(workspace: Path, ports: Ports, dask_workers: int = 0, say: Say = print) -> Addresses:
+    """Start the services that are not up, and wait until all of them answer.
+
+    Args:
+        workspace: absolute; whose databases and artifacts they serve.
+        ports: to listen on.
+        dask_workers: processes of one thread; 0: one a core.
+        say: told what happens.
+
+    Raises:
+        ServerError: for a port in use, for services that are up on other ports, and for a service that does not
+            start, with the end of its log. What this call started is ended again.
+    """
+    workspace.mkdir(parents=True, exist_ok=True)
+    with FileLock(workspace / "services.lock"):
+        old = State.load(workspace)
+        if old and old.ports != ports and any(process.find() for process in old.started.values()):
+            raise ServerError(f"the services of {workspace} are up with {old.ports}: `lmle down` first")
+        state = State(old.token if old else uuid.uuid4().hex, ports, dask_workers or os.cpu_count() or 1)
+        state.started = dict(old.started) if old else {}
+        missing = [service for service in state.services(workspace) if not _works(service, state)]
+        _end(missing[::-1], workspace, state)
+        _refuse_ports_in_use(missing)
+        api = Addresses.of(ports).api
+        began = time.monotonic()
+        try:
+            for service in missing:
+                if service.name == "worker":
+                    _await(state.services(workspace)[0], workspace, state, began, say)
+                    work_pool.ensure_pool(api)
+                    for run in work_pool.close_dead_runs(api):
+                        say(f"run {run} had been left unfinished by a worker that ended: set to Crashed")
+                _start(service, workspace, state)
+            for service in missing:
+                _await(service, workspace, state, began, say)
+        except BaseException:
+            _end(missing[::-1], workspace, state)
+            raise
+    return Addresses.of(ports)
+
+
+def down(workspace: Path, say: Say = print) -> int:
+    """End the services in reverse order, and every process that they left behind; returns how many services ran."""
+    if not (workspace / "services.json").exists():
+        return 0
+    with FileLock(workspace / "services.lock"):
+        state = State.load(workspace)
+        if state is None:
+            return 0
+        running = [service for service in state.services(workspace)[::-1] if _process(service, state)]
+        for service in running:
+            _end([service], workspace, state)
+            say(f"{service.name:<13} ended")
+            if service.name == "worker":
+                _close_runs(state)
+        processes.stop_all(processes.marked(state.token), grace=5.0)
+        (workspace / "services.json").unlink()
+    return len(running)
+
+
+def status(workspace: Path) -> list[Health]:
+    """How each service is; empty where none was started."""
+    state = State.load(workspace)
+    if state is None:
+        return []
+    lines = []
+    for service in state.services(workspace):
+        answer = "up" if service.answers() else "does not answer"
+        words = answer if _process(service, state) else "ended"
+        lines.append(Health(service.name, service.url, words, _log(service, workspace)))
+    return lines
+
+
+def running_addresses(workspace: Path) -> Addresses | None:
+    """The services' addresses where all of them are up, else None."""
+    health = status(workspace)
+    state = State.load(workspace)
+    if state is None or any(line.state != "up" for line in health):
+        return None
+    return Addresses.of(state.ports)
+
+
+def _start(service: Service, workspace: Path, state: State) -> None:
+    environment = {**os.environ, **service.environment, processes.TOKEN: state.token}
+    state.started[service.name] = processes.start(
+        [sys.executable, *service.command], environment, _log(service, workspace)
+    )
+    state.save(workspace)
+
+
+def _await(service: Service, workspace: Path, state: State, began: float, say: Say) -> None:
+    while not service.answers():
+        problem = None
+        if _process(service, state) is None:
+            problem = "ended while it was starting"
+        elif time.monotonic() - began > DEADLINE:
+            problem = f"does not answer after {DEADLINE:.0f} s"
+        if problem:
+            raise ServerError(f"{service.name} {problem}\n{tail(_log(service, workspace))}")
+        time.sleep(0.2)
+    say(f"{service.name:<13} up after {time.monotonic() - began:4.1f} s  {service.url}")
+
+
+def _end(services: list[Service], workspace: Path, state: State) -> None:
+    for service in services:
+        if process := state.started.pop(service.name, None):
+            processes.stop(process, service.grace)
+    state.save(workspace)
+
+
+def _close_runs(state: State) -> None:
+    """Runs that the worker's end cut off; the server is told while it is still up."""
+    processes.stop_all((process for process in processes.marked(state.token) if _is_flow_run(process)), grace=5.0)
+    try:
+        work_pool.close_dead_runs(Addresses.of(state.ports).api)
+    except OSError:
+        return  # no server: the next `up` does it
+
+
+def _is_flow_run(process: psutil.Process) -> bool:
+    try:
+        return "prefect.engine" in process.cmdline() or "prefect.flow_engine" in process.cmdline()
+    except psutil.Error:
+        return False
+
+
+def _refuse_ports_in_use(services: list[Service]) -> None:
+    for service in services:
+        for option, port in service.ports:
+            if not processes.port_free(settings.LOOPBACK, port):
+                raise ServerError(
+                    f"port {port}, which {service.name} should listen on, is in use; "
+                    f"end what uses it, or choose another port with {option}"
+                )
+
+
+def _process(service: Service, state: State) -> psutil.Process | None:
+    process = state.started.get(service.name)
+    return process.find() if process else None
+
+
+def _works(service: Service, state: State) -> bool:
+    return _process(service, state) is not None and service.answers()
+
+
+def _log(service: Service, workspace: Path) -> Path:
+    return settings.logs(workspace) / f"{service.name}.log"
