@@ -15,10 +15,15 @@ class ConfigError(ValueError):
     """A configuration that was refused; the message names each wrong entry and the nearest valid one."""
 
 
+def _list_names(schema: dict[str, Any]) -> None:
+    """Let whoever validates by the JSON schema, as Prefect's server, answer an unknown name with the valid ones."""
+    schema["propertyNames"] = {"enum": list(schema.get("properties", {}))}
+
+
 class Section(BaseModel):
     """Strict and frozen: an unknown name is refused with the nearest valid one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, json_schema_extra=_list_names)
 
     @model_validator(mode="before")
     @classmethod
