@@ -35,14 +35,14 @@ class Collapse(RuntimeError):  # noqa: N818 - the name of what happened
             f"of at least {least:g} (1: uniform on the sphere), found {named}."
         )
         if loss is not None and ceiling is not None:
-            stuck = " which is where equal distances leave it" if abs(loss - ceiling) < 0.05 * ceiling else ""
+            stuck = ", which is where equal distances leave it" if abs(loss - ceiling) < 0.05 * ceiling else ""
             message += f" The loss is {loss:.3f}, against g1 + g2 + g3 = {ceiling:.3f}{stuck}."
         elif loss is not None:
             message += f" The loss is {loss:.3f}."
         message += (
             " Start from pre-trained features (prior.kind bce), train on plain distances (loss.squared false) with "
-            "larger margins (loss.margins), a lower training.learning_rate, or the softmax ratio (loss.kind); in table "
-            "mode, cut the candidates down (quintuplets.positives, quintuplets.impostors) and redraw them more often."
+            "larger margins (loss.margins), at a lower training.learning_rate, or the softmax ratio (loss.kind); in "
+            "table mode, cut the candidates down (quintuplets.positives, quintuplets.impostors) and redraw them more often."
         )
         super().__init__(message)
 

@@ -46,10 +46,14 @@ def training_curves(curves: TrainingCurves) -> Figure:
         handles.append(_line(top, curves.step, np.asarray(values, dtype=np.float64), color))
         labels.append(name.removeprefix("loss_").replace("_", " "))
     if curves.ceiling is not None:
+        total = np.sum([values for name, values in curves.losses.items() if name.startswith("loss_header")], axis=0)
+        handles.append(_line(top, curves.step, total, INK))
+        labels.append("sum of the headers")
         handles.append(top.axhline(curves.ceiling, color=GREY, linewidth=1, linestyle=(0, (5, 3))))
-        labels.append("g1 + g2 + g3 (collapse)")
+        labels.append("g1 + g2 + g3: its value at collapse")
     tidy(top, "Training loss, by part", "" if shares else "step", "loss")
-    top.set_ylim(bottom=min(0.0, float(top.get_ylim()[0])) if len(curves.step) else 0)
+    low, high = top.get_ylim()
+    top.set_ylim(min(0.0, low), high + 0.12 * (high - min(0.0, low)))  # room for the rounds' names
     if curves.active_share is not None:
         below = panels[1, 0]
         _line(below, curves.step, 100 * np.asarray(curves.active_share, dtype=np.float64), BLUE)

@@ -78,14 +78,12 @@ def embedding_map(panels: Sequence[EmbeddingPanel]) -> Figure:
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     classes = sorted({int(c) for panel in panels for c in np.unique(panel.labels)})
     colors = {c: (ORANGE, BLUE)[c] if max(classes, default=0) < 2 else SERIES[c % len(SERIES)] for c in classes}
-    handles: dict[int, object] = {}
     for axes, panel in zip(grid, panels, strict=False):
         points, centroids, shares = _principal(panel.embeddings, panel.centroids)
         chosen = np.unique(np.linspace(0, len(points) - 1, min(_POINTS, len(points))).astype(int))
         points, labels = points[chosen], panel.labels[chosen]
         for c in sorted(np.unique(labels), key=lambda c: -int((labels == c).sum())):
-            drawn = axes.scatter(*points[labels == c].T, s=7, alpha=0.45, color=colors[int(c)], linewidth=0)
-            handles.setdefault(int(c), drawn)
+            axes.scatter(*points[labels == c].T, s=7, alpha=0.45, color=colors[int(c)], linewidth=0)
         for c in classes:
             mine = centroids[panel.centroid_classes == c]
             axes.scatter(*mine.T, s=95, marker="X", color=colors[c], edgecolor="white", linewidth=1.3, zorder=4)
@@ -99,10 +97,10 @@ def embedding_map(panels: Sequence[EmbeddingPanel]) -> Figure:
         axes.set_aspect("equal", adjustable="datalim")
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
-    marker = grid[0].scatter([], [], s=95, marker="X", color=INK, edgecolor="white")
+    handles = [grid[0].scatter([], [], s=40, color=colors[c], linewidth=0) for c in classes]
+    handles.append(grid[0].scatter([], [], s=95, marker="X", color=INK, edgecolor="white"))
     names = {0: "negative images", 1: "positive images"} if len(classes) <= 2 else {}
-    texts = [names.get(c, f"class {c}") for c in sorted(handles)]
-    legend_below(figure, [*(handles[c] for c in sorted(handles)), marker], [*texts, "cluster centroids"])
+    legend_below(figure, handles, [*(names.get(c, f"class {c}") for c in classes), "cluster centroids"])
     return figure
 
 
@@ -111,7 +109,7 @@ def face_grid(rows: Sequence[FaceRow]) -> Figure:
     most = max(len(row.neighbours) for row in rows)
     _, height, width = rows[0].query.shape
     cell = 1.15
-    figure = new_figure(cell * (most + 1) + 1.9, (cell * height / width + 0.42) * len(rows) + 0.75)
+    figure = new_figure(cell * (most + 1) + 1.9, (cell * height / width + 0.28) * len(rows) + 0.5)
     grid = figure.subplots(len(rows), most + 1, squeeze=False)
     figure.suptitle(
         "Queries and the training faces at their nearest centroids",
