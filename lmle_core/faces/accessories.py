@@ -4,7 +4,7 @@ import numpy as np
 
 from lmle_core.faces.anatomy import ellipse, smooth
 from lmle_core.faces.person import Colour, shade
-from lmle_core.faces.portrait import Portrait, mirrored
+from lmle_core.faces.portrait import Portrait
 
 _METAL: tuple[Colour, ...] = ((236, 200, 96), (224, 228, 236), (40, 170, 170), (214, 60, 80), (250, 246, 240))
 _FRAME: tuple[Colour, ...] = ((20, 20, 22), (58, 34, 22), (120, 30, 30), (140, 140, 146), (186, 150, 70))
@@ -17,19 +17,16 @@ def paint_earrings(portrait: Portrait) -> None:
     rng, canvas = portrait.rng, portrait.canvas
     colour = _METAL[int(rng.integers(len(_METAL)))]
     size = 2.0 + 3.2 * portrait.person.strength("Wearing_Earrings")
-    ring = rng.random() < 0.4
-    for side in (-1, 1):
-        x, y = portrait.anatomy.half_width + 2.5, 14 + size
-        if ring:
-            hoop = np.concatenate((ellipse(x, y, size, size * 1.3, 18),) * 1)
-            canvas.stroke(portrait.at(mirrored(hoop, side), relief=0), shade(colour, 0.5), portrait.px(2.4), closed=True)
-            canvas.stroke(portrait.at(mirrored(hoop, side), relief=0), colour, portrait.px(1.5), closed=True)
-        else:
-            drop = ellipse(x, y + 1, size * 0.75, size * 1.2, 14)
-            canvas.fill(portrait.at(mirrored(drop, side), relief=0), shade(colour, 0.6))
-            canvas.fill(portrait.at(mirrored((drop - (x, y)) * 0.72 + (x, y), side), relief=0), colour)
-            glint = ellipse(x - 0.6, y - 0.8, size * 0.25, size * 0.35, 8)
-            canvas.glaze(portrait.at(mirrored(glint, side), relief=0), (255, 255, 255), 0.9, softness=0.3)
+    x, y = portrait.anatomy.half_width + 2.5, 14 + size
+    if rng.random() < 0.4:
+        hoops = portrait.both(ellipse(x, y, size, size * 1.3, 18), relief=0)
+        canvas.stroke(hoops, shade(colour, 0.5), portrait.px(2.4), closed=True)
+        canvas.stroke(hoops, colour, portrait.px(1.5), closed=True)
+    else:
+        canvas.fill(portrait.both(ellipse(x, y + 1, size * 0.75, size * 1.2, 14), relief=0), shade(colour, 0.6))
+        canvas.fill(portrait.both(ellipse(x, y + 0.8, size * 0.54, size * 0.86, 14), relief=0), colour)
+        glint = ellipse(x - 0.6, y - 0.8, size * 0.25, size * 0.35, 8)
+        canvas.glaze(portrait.both(glint, relief=0), (255, 255, 255), 0.9, softness=0.3)
 
 
 def paint_glasses(portrait: Portrait) -> None:
@@ -41,20 +38,19 @@ def paint_glasses(portrait: Portrait) -> None:
     width = 1.0 + 1.6 * portrait.person.strength("Eyeglasses")
     square = rng.uniform(0.45, 1.0)
     dark = rng.random() < 0.15
-    for side in (-1, 1):
-        angle = np.arange(24) * (2 * np.pi / 24)
-        round_x, round_y = np.cos(angle), np.sin(angle)
-        lens = np.stack((anatomy.eye_x + 14 * np.sign(round_x) * np.abs(round_x) ** square,
-                         anatomy.eye_y + 1.5 + 10.5 * np.sign(round_y) * np.abs(round_y) ** square), 1)  # fmt: skip
-        rim = portrait.at(mirrored(lens, side), height=5)
-        canvas.glaze(rim, (26, 24, 30) if dark else (226, 236, 246), 0.86 if dark else 0.14)
-        canvas.stroke(rim, frame, portrait.px(width), closed=True)
-        glint = np.array([(anatomy.eye_x - 6, anatomy.eye_y + 6.0), (anatomy.eye_x + 3, anatomy.eye_y - 6)])
-        canvas.glaze(portrait.at(glint + (side * 2.0, 0), height=5) if side > 0 else portrait.at(glint * (1, 1) - (2 * anatomy.eye_x, 0), height=5),
-                     (255, 255, 255), 0.35, softness=0.5, line=portrait.px(1.6))  # fmt: skip
-        temple = np.array([(anatomy.eye_x + 14, anatomy.eye_y), (anatomy.half_width + 2, anatomy.eye_y - 2)])
-        canvas.stroke(portrait.at(mirrored(temple, side), relief=0.5), frame, portrait.px(width * 0.9))
-    bridge = smooth(np.array([(-anatomy.eye_x + 14, anatomy.eye_y), (0, anatomy.eye_y - 2.5), (anatomy.eye_x - 14, anatomy.eye_y)]))
+    lens = ellipse(0, 0, 1, 1, 24)
+    lens = np.sign(lens) * np.abs(lens) ** square * (14, 10.5) + (anatomy.eye_x, anatomy.eye_y + 1.5)
+    rims = portrait.both(lens, height=5)
+    canvas.glaze(rims, (26, 24, 30) if dark else (226, 236, 246), 0.86 if dark else 0.14)
+    canvas.stroke(rims, frame, portrait.px(width), closed=True)
+    glint = np.array([(anatomy.eye_x - 6, anatomy.eye_y + 6.0), (anatomy.eye_x + 3, anatomy.eye_y - 6)])
+    glints = portrait.at(np.stack((glint, glint - (2 * anatomy.eye_x, 0))), height=5)
+    canvas.glaze(glints, (255, 255, 255), 0.35, softness=0.5, line=portrait.px(1.6))
+    temple = np.array([(anatomy.eye_x + 14, anatomy.eye_y), (anatomy.half_width + 2, anatomy.eye_y - 2)])
+    canvas.stroke(portrait.both(temple, relief=0.5), frame, portrait.px(width * 0.9))
+    bridge = smooth(
+        np.array([(-anatomy.eye_x + 14, anatomy.eye_y), (0, anatomy.eye_y - 2.5), (anatomy.eye_x - 14, anatomy.eye_y)])
+    )
     canvas.stroke(portrait.at(bridge, height=7), frame, portrait.px(width))
 
 
@@ -76,8 +72,8 @@ def paint_hat(portrait: Portrait) -> None:
     canvas.fill(shape, colour)
     if kind == 0:  # a beanie: a folded edge with ribs
         canvas.glaze(portrait.at(under - (0.0, 6.0), relief=0.5), shade(colour, 0.72), 0.9, line=portrait.px(13))
-        ribs = [portrait.at(np.array([(x, brow - 12.0), (x * 0.8, -tall + 12)]), relief=0.3) for x in np.linspace(-w * 0.9, w * 0.9, 9)]
-        canvas.strokes(ribs, shade(colour, 0.8), portrait.px(1))
+        ribs = np.array([[(x, brow - 12.0), (x * 0.8, -tall + 12)] for x in np.linspace(-w * 0.9, w * 0.9, 9)])
+        canvas.stroke(portrait.at(ribs, relief=0.3), shade(colour, 0.8), portrait.px(1))
     elif kind == 1:  # a cap: a peak over the brows
         peak = smooth(np.array([(-w * 0.9, brow - 1), (-w * 0.55, brow + 9), (0, brow + 12), (w * 0.55, brow + 9), (w * 0.9, brow - 1),
                                 (0, brow - 7)]), closed=True)  # fmt: skip

@@ -8,6 +8,7 @@ out of the head's plane, move against its outline.
 
 import math
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,8 @@ Points = NDArray[np.float64]
 
 _CENTRE = (89.0, 112.0)
 _RELIEF = 34.0  # how far the middle of the face stands out of the outline's plane
-_NOSE = 13.0  # and the tip of the nose out of the face
+_INVERSE_RADII = np.array([1 / 52, 1 / 85])  # of the ellipsoid that the front of the head is taken for
+_NOSE = 13.0  # how far the tip of the nose stands out of the face
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Anatomy:
             eye_x=19 + person.look("eye_gap", -1.3, 1.3),
             eye_y=-6.0,
             eye_half_width=8.6 + person.look("eye_size", -0.7, 0.7),
-            eye_opening=(4.6 + person.look("eye_size", -0.5, 0.5)) * (1 - 0.72 * person.amount("Narrow_Eyes")),
+            eye_opening=(5.0 + person.look("eye_size", -0.5, 0.5)) * (1 - 0.68 * person.amount("Narrow_Eyes")),
             eye_tilt=person.look("eye_tilt", -0.08, 0.08),
             nose_y=22 + person.look("nose_length", -2, 2) + 3 * person.amount("Pointy_Nose"),
             nose_half_width=8.2 + person.look("nose_width", -0.8, 0.8) + 7 * person.amount("Big_Nose")
@@ -91,6 +93,7 @@ class Anatomy:
             ]
         )
 
+    @cached_property
     def outline(self) -> Points:
         """The head without hair and ears, closed and smooth."""
         w, j, c = self.half_width, self.jaw, self.chin
@@ -126,25 +129,38 @@ class Pose:
             pitch=0.16 * pitch,
         )
 
+    @cached_property
+    def _turn(self) -> Points:
+        """The turn in the image plane and the scale, as a matrix for row vectors."""
+        cosine, sine = self.scale * math.cos(self.angle), self.scale * math.sin(self.angle)
+        return np.array([[cosine, sine], [-sine, cosine]])
+
+    @cached_property
+    def _axes(self) -> tuple[Points, Points]:
+        """What a turn of the head leaves of width and height, and how far depth moves a point."""
+        return (
+            np.array([math.cos(self.yaw), math.cos(self.pitch)]),
+            np.array([math.sin(self.yaw), math.sin(self.pitch)]),
+        )
+
     def place(self, points: Points, relief: float = 1.0, height: float = 0.0) -> Points:
         """Face units to image pixels.
 
         Args:
-            points: (n, 2) in face units.
+            points: (..., 2) in face units.
             relief: 1 on the front of the head, 0 in the plane of its outline (hair, ears, neck).
             height: how far the points stand out further, in face units.
 
         Returns:
-            (n, 2) in pixels, whose centres have whole coordinates.
+            (..., 2) in pixels, whose centres have whole coordinates.
         """
-        x, y = points[:, 0], points[:, 1]
-        depth = height + relief * _RELIEF * np.sqrt(np.clip(1 - (x / 52) ** 2 - (y / 85) ** 2, 0, 1))
-        turned_x = x * math.cos(self.yaw) + depth * math.sin(self.yaw)
-        turned_y = y * math.cos(self.pitch) + depth * math.sin(self.pitch)
-        cosine, sine = self.scale * math.cos(self.angle), self.scale * math.sin(self.angle)
-        return np.stack(
-            (self.x + cosine * turned_x - sine * turned_y, self.y + sine * turned_x + cosine * turned_y), axis=1
-        )
+        kept, moved = self._axes
+        turned = points * kept
+        if relief or height:
+            away = points * _INVERSE_RADII
+            depth = height + relief * _RELIEF * np.sqrt(np.maximum(1 - away[..., 0] ** 2 - away[..., 1] ** 2, 0))
+            turned = turned + depth[..., None] * moved
+        return turned @ self._turn + (self.x, self.y)
 
 
 def landmarks(anatomy: Anatomy, pose: Pose) -> NDArray[np.int64]:
@@ -157,31 +173,35 @@ def landmarks(anatomy: Anatomy, pose: Pose) -> NDArray[np.int64]:
 
 def bounding_box(anatomy: Anatomy, pose: Pose) -> NDArray[np.int64]:
     """The head's box in whole pixels, inside the image: left, top, width, height."""
-    placed = pose.place(anatomy.outline(), relief=0)
+    placed = pose.place(anatomy.outline, relief=0)
     low = np.clip(np.floor(placed.min(0)), 0, (WIDTH - 1, HEIGHT - 1))
     high = np.clip(np.ceil(placed.max(0)), 0, (WIDTH - 1, HEIGHT - 1))
     return np.concatenate((low, high - low + 1)).astype(np.int64)
 
 
 def smooth(points: Points, closed: bool = False, steps: int = 5) -> Points:
-    """A Catmull-Rom curve through the points, `steps` of it from each point to the next."""
-    count = len(points)
-    if closed:
-        around = np.arange(-1, count + 2) % count
-        segments = count
-    else:
-        around = np.clip(np.arange(-1, count + 1), 0, count - 1)
-        segments = count - 1
-    p = points[around]
-    t = (np.arange(steps) / steps)[None, :, None]
-    a, b, c, d = (p[k : k + segments, None, :] for k in range(4))
-    curve = (b + t * (c - a) / 2 + t**2 * (a - 2.5 * b + 2 * c - d / 2) + t**3 * (1.5 * (b - c) + (d - a) / 2)).reshape(
-        -1, 2
-    )
+    """A Catmull-Rom curve through the points (n, 2), `steps` of it from each point to the next."""
+    neighbours, weights = _spline(len(points), closed, steps)
+    curve = (weights @ points[neighbours]).reshape(-1, 2)
     return curve if closed else np.concatenate((curve, points[-1:]))
+
+
+@cache
+def _spline(count: int, closed: bool, steps: int) -> tuple[NDArray[np.int64], Points]:
+    """The four points that each segment depends on, and their weights at each step."""
+    segments = count if closed else count - 1
+    place = np.arange(segments)[:, None] + np.arange(-1, 3)
+    t = (np.arange(steps) / steps)[:, None]
+    cubic = np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]]) / 2
+    return place % count if closed else place.clip(0, count - 1), np.hstack((t**0, t, t**2, t**3)) @ cubic
 
 
 def ellipse(x: float, y: float, width: float, height: float, steps: int = 20) -> Points:
     """An ellipse by its centre and half axes."""
+    return _circle(steps) * (width, height) + (x, y)
+
+
+@cache
+def _circle(steps: int) -> Points:
     angle = np.arange(steps) * (2 * math.pi / steps)
-    return np.stack((x + width * np.cos(angle), y + height * np.sin(angle)), axis=1)
+    return np.stack((np.cos(angle), np.sin(angle)), axis=1)

@@ -19,14 +19,18 @@ def paint_beard(portrait: Portrait) -> None:
         amount = person.strength("5_o_Clock_Shadow")
         tone = mix(colour, (58, 62, 74), 0.4)
         portrait.canvas.glaze(portrait.at(_jaw(portrait)), tone, 0.2 + 0.42 * amount, 3.0, grain=portrait.grain)
-        portrait.canvas.glaze(portrait.at(_upper_lip(portrait, 3.0)), tone, 0.2 + 0.4 * amount, 1.5, grain=portrait.grain)
+        portrait.canvas.glaze(
+            portrait.at(_upper_lip(portrait, 3.0)), tone, 0.2 + 0.4 * amount, 1.5, grain=portrait.grain
+        )
     if not any(person.has(kind) for kind in _KINDS):
         _grow(portrait, _jaw(portrait), colour, 0.85, 1.5)
     if person.has("Sideburns"):
         w = anatomy.half_width
         end = 14 + 18 * person.strength("Sideburns")
         for side in (-1, 1):
-            strip = np.array([(w * 1.0, -14.0), (w * 0.82, -14), (w * 0.84, end * 0.6), (w * 0.76, end), (w * 0.98, end - 4)])
+            strip = np.array(
+                [(w * 1.0, -14.0), (w * 0.82, -14), (w * 0.84, end * 0.6), (w * 0.76, end), (w * 0.98, end - 4)]
+            )
             _grow(portrait, mirrored(strip, side), colour, 0.92, 0.8)
     if person.has("Goatee"):
         amount = person.strength("Goatee")
@@ -54,16 +58,13 @@ def _grow(portrait: Portrait, region: Points, colour: Colour, opacity: float, so
     low, high = region.min(0), region.max(0)
     roots = portrait.rng.uniform(low + (high - low) * 0.15, high - (high - low) * 0.15, (14, 2))
     ends = roots + portrait.rng.uniform((-1.2, 1.5), (1.2, 4.0), (14, 2))
-    for root, end in zip(roots, ends, strict=True):
-        portrait.canvas.glaze(
-            portrait.at(np.stack((root, end))), shade(colour, 1.35), 0.0 if opacity < 0.9 else 0.35, line=portrait.px(0.6)
-        )
+    portrait.canvas.stroke(portrait.at(np.stack((roots, ends), 1)), shade(colour, 1.3), portrait.px(0.6))
 
 
 def _jaw(portrait: Portrait) -> Points:
     """Cheeks, jaw and chin up to the mouth, as a ring open at the top."""
     anatomy = portrait.anatomy
-    outline = anatomy.outline()
+    outline = anatomy.outline
     outer = outline[(outline[:, 1] > 6)] * (0.985, 1.0)
     outer = outer[np.argsort(np.arctan2(outer[:, 0], outer[:, 1] - 6))]
     w, half = anatomy.half_width, anatomy.mouth_half_width
@@ -78,9 +79,9 @@ def _upper_lip(portrait: Portrait, thick: float) -> Points:
     half = anatomy.mouth_half_width + 1.5
     base = anatomy.mouth_y - anatomy.lip - anatomy.mouth_opening * 0.3 - 0.6
     corner = anatomy.mouth_y - anatomy.smile * 0.8 + 1.5
-    under = smooth(np.array([(-half, corner), (-half * 0.45, base), (0, base + 0.4), (half * 0.45, base), (half, corner)]))
+    under = smooth(
+        np.array([(-half, corner), (-half * 0.45, base), (0, base + 0.4), (half * 0.45, base), (half, corner)])
+    )
     over = smooth(np.array([(half, corner - thick * 0.5), (half * 0.5, base - thick), (0, base - thick * 0.9),
                             (-half * 0.5, base - thick), (-half, corner - thick * 0.5)]))  # fmt: skip
     return np.concatenate((under, over))
-
-

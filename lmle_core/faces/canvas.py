@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from lmle_core.faces.anatomy import HEIGHT, WIDTH, Points
 from lmle_core.faces.person import Colour
 
-FINER = 2
+FINER = 1.5
 """Canvas pixels to a final pixel, each way."""
+
+CANVAS_HEIGHT, CANVAS_WIDTH = round(HEIGHT * FINER), round(WIDTH * FINER)
 
 _SHIFT = 4  # binary digits behind the point
 
@@ -20,75 +22,77 @@ class Canvas:
     """An image that is being painted.
 
     Attributes:
-        image: uint8 (218 · FINER, 178 · FINER, 3), RGB.
+        image: uint8 (CANVAS_HEIGHT, CANVAS_WIDTH, 3), RGB.
     """
 
     def __init__(self, image: NDArray[np.uint8]) -> None:
         self.image = image
 
-    def fill(self, points: Points, colour: Colour) -> None:
-        """Paint a polygon, opaque."""
-        cv2.fillPoly(self.image, [_fixed(points)], colour, cv2.LINE_AA, _SHIFT)
+    def fill(self, shapes: Points, colour: Colour) -> None:
+        """Paint polygons, (n, 2) or several of (k, n, 2), opaque."""
+        cv2.fillPoly(self.image, _fixed(shapes), colour, cv2.LINE_AA, _SHIFT)
 
-    def stroke(self, points: Points, colour: Colour, width: float, closed: bool = False) -> None:
-        """Paint a line along the points, opaque, `width` pixels wide."""
-        cv2.polylines(self.image, [_fixed(points)], closed, colour, max(1, round(width * FINER)), cv2.LINE_AA, _SHIFT)
-
-    def strokes(self, lines: list[Points], colour: Colour, width: float) -> None:
-        """Paint many lines of one colour."""
-        cv2.polylines(
-            self.image, [_fixed(points) for points in lines], False, colour, max(1, round(width * FINER)), cv2.LINE_AA,
-            _SHIFT,
-        )  # fmt: skip
+    def stroke(self, lines: Points, colour: Colour, width: float, closed: bool = False) -> None:
+        """Paint a line along the points (n, 2), or several of (k, n, 2), opaque, `width` pixels wide."""
+        cv2.polylines(self.image, _fixed(lines), closed, colour, _thickness(width), cv2.LINE_AA, _SHIFT)
 
     def glaze(
         self,
-        points: Points,
+        shapes: Points,
         colour: Colour,
         opacity: float,
         softness: float = 0.0,
         line: float = 0.0,
         grain: NDArray[np.float32] | None = None,
     ) -> None:
-        """Lay a colour over a polygon, or along a line, half transparent and with soft edges.
+        """Lay a colour over polygons, or along lines, half transparent and with soft edges.
 
         Args:
-            points: (n, 2).
+            shapes: (n, 2), or several of (k, n, 2) that do not overlap.
             colour: of the glaze.
             opacity: 0 to 1 in the middle.
             softness: standard deviation of the edge's blur, in pixels.
-            line: width of a line along the points; 0: the polygon is filled.
+            line: width of lines along the points; 0: the polygons are filled.
             grain: float32 texture of the canvas's shape, 0 to 1, that multiplies the opacity.
         """
-        if opacity <= 0.004:
+        if opacity <= 0.01:
             return
         margin = int(FINER * (3 * softness + line)) + 2
         height, width = self.image.shape[:2]
-        low = np.maximum(np.floor(points.min(0) * FINER).astype(int) - margin, 0)
-        high = np.minimum(np.ceil(points.max(0) * FINER).astype(int) + margin + 1, (width, height))
-        if (high <= low).any():
+        flat = shapes.reshape(-1, 2)
+        left, top = (max(int(value * FINER) - margin, 0) for value in flat.min(0))
+        right = min(int(flat[:, 0].max() * FINER) + margin + 2, CANVAS_WIDTH)
+        bottom = min(int(flat[:, 1].max() * FINER) + margin + 2, CANVAS_HEIGHT)
+        if right <= left or bottom <= top:
             return
-        mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
-        local = _fixed(points) - (low.astype(np.int32) << _SHIFT)
+        mask = np.zeros((bottom - top, right - left), np.uint8)
+        local = _fixed(shapes, (left, top))
         if line:
-            cv2.polylines(mask, [local], False, 255, max(1, round(line * FINER)), cv2.LINE_AA, _SHIFT)
+            cv2.polylines(mask, local, False, 255, _thickness(line), cv2.LINE_AA, _SHIFT)
         else:
-            cv2.fillPoly(mask, [local], 255, cv2.LINE_AA, _SHIFT)
+            cv2.fillPoly(mask, local, 255, cv2.LINE_AA, _SHIFT)
         if softness:
-            mask = cv2.GaussianBlur(mask, (0, 0), softness * FINER)
-        region = self.image[low[1] : high[1], low[0] : high[0]]
-        alpha = mask.astype(np.float32) * (min(opacity, 1.0) / 255)
+            side = 2 * max(1, round(2.45 * softness * FINER) - 1) + 1  # of a triangular kernel with this deviation
+            mask = cv2.stackBlur(mask, (side, side))
+        region = self.image[top:bottom, left:right]
+        alpha = cv2.multiply(mask, min(opacity, 1.0) / 255, dtype=cv2.CV_32F)
         if grain is not None:
-            alpha *= grain[low[1] : high[1], low[0] : high[0]]
-        base = region.astype(np.float32)
-        base += alpha[:, :, None] * (np.array(colour, np.float32) - base)
-        region[:] = np.rint(base)
+            alpha *= grain[top:bottom, left:right]
+        paint = np.empty_like(region)
+        paint[:] = colour
+        region[:] = cv2.blendLinear(paint, region, alpha, 1 - alpha)
 
     def finished(self) -> NDArray[np.uint8]:
         """The image at its final size."""
         return np.asarray(cv2.resize(self.image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA))
 
 
-def _fixed(points: Points) -> NDArray[np.int32]:
-    """Final pixels to the canvas's fixed-point coordinates; pixel centres are whole numbers on both."""
-    return np.rint(((points + 0.5) * FINER - 0.5) * (1 << _SHIFT)).astype(np.int32)
+def _fixed(shapes: Points, origin: tuple[int, int] = (0, 0)) -> list[NDArray[np.int32]]:
+    """Final pixels to fixed-point pixels of the canvas from an origin; centres are whole numbers on both."""
+    fine = (shapes * FINER + (0.5 * FINER - 0.5 - origin[0], 0.5 * FINER - 0.5 - origin[1])) * (1 << _SHIFT)
+    whole = np.rint(fine).astype(np.int32)
+    return [whole] if whole.ndim == 2 else list(whole)
+
+
+def _thickness(width: float) -> int:
+    return max(1, round(width * FINER))

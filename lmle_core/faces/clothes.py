@@ -4,7 +4,7 @@ import numpy as np
 
 from lmle_core.faces.anatomy import Points, ellipse
 from lmle_core.faces.person import Colour, shade
-from lmle_core.faces.portrait import Portrait, mirrored
+from lmle_core.faces.portrait import Portrait
 
 _CHAIN: tuple[Colour, ...] = ((232, 196, 92), (222, 226, 232), (246, 240, 228))
 
@@ -26,8 +26,9 @@ def paint_clothes(portrait: Portrait) -> None:
     fold = _body(portrait, np.array(collar))
     canvas.stroke(fold, shade(colour, 0.7), portrait.px(1.6))
     if rng.random() < 0.35:
-        pattern = [_body(portrait, np.array([(x, base + 8.0 + abs(x) / 6), (x * 1.15, base + 80)])) for x in range(-96, 97, 16)]
-        canvas.strokes(pattern, tuple(rng.uniform(20, 235, 3).tolist()), portrait.px(rng.uniform(1, 4)))
+        x = np.arange(-96, 97, 16)
+        lines = np.stack((np.stack((x, base + 8 + abs(x) / 6), 1), np.stack((x * 1.15, np.full(13, base + 80)), 1)), 1)
+        canvas.stroke(_body(portrait, lines), tuple(rng.uniform(20, 235, 3).tolist()), portrait.px(rng.uniform(1, 4)))
     if portrait.person.has("Wearing_Necktie"):
         _necktie(portrait, base)
 
@@ -46,10 +47,9 @@ def paint_necklace(portrait: Portrait) -> None:
     chain = _body(portrait, np.stack((x * half, top + drop * (1 - x**2)), 1))
     canvas.glaze(chain + (0.0, 1.5), shade(portrait.skin, 0.45), 0.6, softness=0.8, line=portrait.px(2))
     if rng.random() < 0.5:
-        for point in chain:
-            bead = ellipse(float(point[0]), float(point[1]), portrait.px(2.3), portrait.px(2.3), 10)
-            canvas.fill(bead, shade(colour, 0.85))
-            canvas.glaze(bead - (0.5, 0.5), (255, 255, 255), 0.5, softness=0.4)
+        beads = ellipse(0, 0, portrait.px(2.2), portrait.px(2.2), 10) + chain[:, None]
+        canvas.fill(beads, shade(colour, 0.85))
+        canvas.glaze(beads * 0.5 + chain[:, None] * 0.5 - 0.5, (255, 255, 255), 0.8, softness=0.4)
     else:
         canvas.stroke(chain, shade(colour, 0.55), portrait.px(2.4))
         canvas.stroke(chain, colour, portrait.px(1.5))
@@ -61,21 +61,22 @@ def paint_necklace(portrait: Portrait) -> None:
 def _necktie(portrait: Portrait, base: float) -> None:
     canvas, rng = portrait.canvas, portrait.rng
     suit, tie = tuple(rng.uniform(15, 80, 3).tolist()), tuple(rng.uniform(10, 210, 3).tolist())
-    canvas.fill(_body(portrait, np.array([(-34.0, base - 8), (34, base - 8), (40, base + 90), (-40, base + 90)])), (238, 238, 242))
-    for side in (-1, 1):
-        lapel = np.array([(34.0, base - 6), (105, base + 18), (118, base + 95), (14, base + 95)])
-        canvas.fill(_body(portrait, mirrored(lapel, side)), suit)
-        collar = np.array([(31.0, base - 12), (2, base + 1), (17, base + 12), (33, base - 4)])
-        canvas.fill(_body(portrait, mirrored(collar, side)), (250, 250, 252))
-        canvas.stroke(_body(portrait, mirrored(collar, side)), (170, 170, 180), portrait.px(0.8), closed=True)
+    shirt = np.array([(-34.0, base - 8), (34, base - 8), (40, base + 90), (-40, base + 90)])
+    canvas.fill(_body(portrait, shirt), (238, 238, 242))
+    lapel = np.array([(34.0, base - 6), (105, base + 18), (118, base + 95), (14, base + 95)])
+    canvas.fill(_body(portrait, np.stack((lapel, lapel * (-1, 1)))), suit)
+    collar = np.array([(31.0, base - 12), (2, base + 1), (17, base + 12), (33, base - 4)])
+    collars = _body(portrait, np.stack((collar, collar * (-1, 1))))
+    canvas.fill(collars, (250, 250, 252))
+    canvas.stroke(collars, (170, 170, 180), portrait.px(0.8), closed=True)
     blade = _body(portrait, np.array([(-3.4, base + 8.0), (3.4, base + 8), (10, base + 90), (-10, base + 90)]))
     canvas.fill(blade, tie)
     knot = _body(portrait, np.array([(-6.5, base - 2.0), (6.5, base - 2), (3.4, base + 9), (-3.4, base + 9)]))
     canvas.fill(knot, shade(tie, 0.8))
     canvas.stroke(knot, shade(tie, 0.5), portrait.px(0.8), closed=True)
     if rng.random() < 0.5:
-        stripes = [_body(portrait, np.array([(-8.0, base + y), (8, base + y + 6)])) for y in range(12, 80, 9)]
-        canvas.strokes(stripes, shade(tie, 1.7), portrait.px(1.4))
+        stripes = np.array([[(-8.0, base + y), (8, base + y + 6)] for y in range(12, 80, 9)])
+        canvas.stroke(_body(portrait, stripes), shade(tie, 1.7), portrait.px(1.4))
 
 
 def _body(portrait: Portrait, points: Points) -> Points:
@@ -85,5 +86,3 @@ def _body(portrait: Portrait, points: Points) -> Points:
     angle = -portrait.pose.angle / 2
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     return (turned - centre) @ turn + centre
-
-

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from lmle_core.faces.anatomy import smooth
+from lmle_core.faces.anatomy import Points, smooth
 from lmle_core.faces.person import Colour, mix, shade
-from lmle_core.faces.portrait import Portrait, mirrored
+from lmle_core.faces.portrait import Portrait
 
 _LIPSTICK: tuple[Colour, ...] = ((186, 24, 44), (212, 44, 84), (150, 26, 58), (222, 78, 90), (170, 44, 30))
 
@@ -16,7 +16,7 @@ def paint_mouth(portrait: Portrait) -> None:
     corner_left, corner_right = y0 - anatomy.smile + anatomy.skew[1] / 2, y0 - anatomy.smile - anatomy.skew[1] / 2
     sag = 0.35 * max(0.0, anatomy.smile)
 
-    def curve(middle: float, shoulder: float, at: float = 0.36) -> np.ndarray:
+    def curve(middle: float, shoulder: float, at: float = 0.36) -> Points:
         """From corner to corner through a middle and two shoulders."""
         return smooth(np.array([(-half, corner_left), (-half * at, shoulder), (0, middle), (half * at, shoulder),
                                 (half, corner_right)]))  # fmt: skip
@@ -44,7 +44,4 @@ def paint_mouth(portrait: Portrait) -> None:
         canvas.stroke(portrait.at(seam_up), shade(mix(colour, (60, 20, 20), 0.6), 0.8), portrait.px(0.9))
     if anatomy.smile > 1:
         fold = smooth(np.array([(half * 0.72, y0 - 20.0), (half + 4.5, y0 - 10), (half + 5.5, y0 + 1)]))
-        for side in (-1, 1):
-            canvas.glaze(
-                portrait.at(mirrored(fold, side)), shade(portrait.skin, 0.55), 0.09 * anatomy.smile, 0.8, portrait.px(1.3)
-            )
+        canvas.glaze(portrait.both(fold), shade(portrait.skin, 0.55), 0.09 * anatomy.smile, 0.8, portrait.px(1.3))

@@ -116,9 +116,7 @@ def mislabel(labels: NDArray[np.int8], seed: int, indices: range, label_noise: f
     return np.where(wrong, 1 - labels, labels).astype(np.int8)
 
 
-def _mix(
-    identity: NDArray[np.float64], image: NDArray[np.float64], share: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _mix(identity: NDArray[np.float64], image: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
     """Uniform numbers again, of which `share` of the variance (on the normal scale) is the identity's."""
     least, most = 2.0**-54, 1 - 2.0**-53
     latent = np.sqrt(share) * ndtri(identity.clip(least, most)) + np.sqrt(1 - share) * ndtri(image.clip(least, most))

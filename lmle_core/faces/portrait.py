@@ -35,12 +35,20 @@ class Portrait:
     grain: NDArray[np.float32]
 
     def at(self, points: Points, relief: float = 1.0, height: float = 0.0) -> Points:
-        """Face units to image pixels, see `Pose.place`."""
+        """Face units to image pixels, (n, 2) or (k, n, 2), see `Pose.place`."""
         return self.pose.place(points, relief, height)
+
+    def both(self, points: Points, relief: float = 1.0, height: float = 0.0, drop: float = 0.0) -> Points:
+        """A shape of the image's right half and its mirror image, (2, n, 2), in pixels; `drop` lowers the right one."""
+        return self.pose.place(points * _SIDES + (_DROP * drop), relief, height)
 
     def px(self, units: float) -> float:
         """A length in face units as pixels."""
         return units * self.pose.scale
+
+
+_SIDES = np.array([[[1.0, 1.0]], [[-1.0, 1.0]]])
+_DROP = np.array([[[0.0, 1.0]], [[0.0, -1.0]]])
 
 
 def mirrored(points: Points, side: int) -> Points:

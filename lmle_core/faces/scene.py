@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmle_core.faces.anatomy import HEIGHT, WIDTH, ellipse
-from lmle_core.faces.canvas import FINER, Canvas
-from lmle_core.faces.person import Person, shade
+from lmle_core.faces.canvas import CANVAS_HEIGHT, CANVAS_WIDTH, Canvas
+from lmle_core.faces.person import Colour, Person, shade
 from lmle_core.faces.portrait import Portrait
 
 _TILE = 512
@@ -16,33 +16,47 @@ _TILE = 512
 
 def grain(rng: np.random.Generator) -> NDArray[np.float32]:
     """A fine texture of the canvas's size, 0 to 1."""
-    y, x = rng.integers(0, (_TILE - HEIGHT * FINER, _TILE - WIDTH * FINER))
-    return _grain_tile()[y : y + HEIGHT * FINER, x : x + WIDTH * FINER]
+    y, x = rng.integers(0, (_TILE - CANVAS_HEIGHT, _TILE - CANVAS_WIDTH))
+    return _grain_tile()[y : y + CANVAS_HEIGHT, x : x + CANVAS_WIDTH]
 
 
 def background(rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Gradients, soft colours and clutter: uint8 (218 · FINER, 178 · FINER, 3)."""
-    size = (WIDTH * FINER, HEIGHT * FINER)
+    """Gradients, soft colours and clutter: uint8 (CANVAS_HEIGHT, CANVAS_WIDTH, 3)."""
+    size = (CANVAS_WIDTH, CANVAS_HEIGHT)
     cells = rng.integers(2, 7, 2)
-    soft = rng.uniform(0, 255, (int(cells[0]), int(cells[1]), 3)) * rng.uniform(0.2, 1)
-    soft = soft + rng.uniform(0, 255 - soft.max(), 3)
+    soft = _colours(rng, int(cells[0] * cells[1])).reshape(int(cells[0]), int(cells[1]), 3) * rng.uniform(0.3, 1)
+    soft = soft + rng.uniform(0, 255 - soft.max())
     canvas = Canvas(cv2.resize(np.rint(soft).astype(np.uint8), size, interpolation=cv2.INTER_CUBIC))
     for _ in range(int(rng.integers(0, 9))):
-        colour = tuple(rng.uniform(0, 255, 3).tolist())
+        colour = _colour(rng)
         x, y = rng.uniform((0, 0), (WIDTH, HEIGHT))
         kind = rng.random()
         if kind < 0.4:
             a, b = rng.uniform(8, 60, 2)
-            canvas.fill(np.array([(x - a, y - b), (x + a, y - b + rng.uniform(-9, 9)), (x + a, y + b), (x - a, y + b)]), colour)
+            canvas.fill(
+                np.array([(x - a, y - b), (x + a, y - b + rng.uniform(-9, 9)), (x + a, y + b), (x - a, y + b)]), colour
+            )
         elif kind < 0.7:
             canvas.fill(ellipse(x, y, *rng.uniform(5, 45, 2)), colour)
         else:
             canvas.stroke(np.array([(x, y), rng.uniform((0, 0), (WIDTH, HEIGHT))]), colour, rng.uniform(1, 9))
     if rng.random() < 0.7:
         small = cv2.resize(canvas.image, (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA)
-        small = cv2.GaussianBlur(small, (0, 0), rng.uniform(0.7, 5))
+        side = 2 * int(rng.integers(1, 13)) + 1
+        small = cv2.stackBlur(small, (side, side))
         return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR))
     return canvas.image
+
+
+def _colours(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Colours (count, 3), more of them dull than bright."""
+    grey, full = rng.uniform(0, 255, (count, 1)), rng.uniform(0, 255, (count, 3))
+    return grey + rng.uniform(0, 1, (count, 1)) ** 1.5 * (full - grey)
+
+
+def _colour(rng: np.random.Generator) -> Colour:
+    red, green, blue = _colours(rng, 1)[0].tolist()
+    return red, green, blue
 
 
 def paint_obstacle(portrait: Portrait) -> None:
@@ -59,12 +73,12 @@ def paint_obstacle(portrait: Portrait) -> None:
             canvas.stroke(np.stack((tip, root)), shade(portrait.skin, 0.97), 8.2)
     elif kind < 0.14:
         start, end = rng.uniform((0, 0), (WIDTH, HEIGHT), (2, 2))
-        canvas.stroke(np.stack((start, end)), tuple(rng.uniform(0, 255, 3).tolist()), rng.uniform(3, 13))
+        canvas.stroke(np.stack((start, end)), _colour(rng), rng.uniform(3, 13))
     elif kind < 0.22:
         x, y = rng.uniform((15, 30), (WIDTH - 15, HEIGHT - 20))
         a, b = rng.uniform(7, 19, 2)
         patch = np.array([(x - a, y - b), (x + a, y - b), (x + a, y + b), (x - a, y + b)])
-        canvas.fill(patch, tuple(rng.uniform(0, 255, 3).tolist()))
+        canvas.fill(patch, _colour(rng))
 
 
 def photograph(image: NDArray[np.uint8], person: Person, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -100,5 +114,3 @@ def _grain_tile() -> NDArray[np.float32]:
     raw = np.random.Generator(np.random.PCG64(2)).random((_TILE, _TILE), np.float32)
     fine = cv2.GaussianBlur(raw, (0, 0), 0.9)
     return np.clip((fine - fine.mean()) / (4 * fine.std()) + 0.5, 0, 1)
-
-
