@@ -42,7 +42,8 @@ class Collapse(RuntimeError):  # noqa: N818 - the name of what happened
         message += (
             " Start from pre-trained features (prior.kind bce), train on plain distances (loss.squared false) with "
             "larger margins (loss.margins), at a lower training.learning_rate, or the softmax ratio (loss.kind); in "
-            "table mode, cut the candidates down (quintuplets.positives, quintuplets.impostors) and redraw them more often."
+            "table mode, cut the candidates down (quintuplets.positives, quintuplets.impostors) and redraw them more "
+            "often."
         )
         super().__init__(message)
 

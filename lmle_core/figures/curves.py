@@ -76,7 +76,7 @@ def training_curves(curves: TrainingCurves) -> Figure:
 
 
 def _line(axes: Any, step: np.ndarray, values: np.ndarray, color: str) -> Any:
-    window = max(1, len(values) // 50)
+    window = len(values) // 50 | 1
     if window > 1:
         axes.plot(step, values, color=color, linewidth=0.6, alpha=0.25)
     return axes.plot(step, _running_mean(values, window), color=color, linewidth=1.7)[0]
@@ -84,6 +84,8 @@ def _line(axes: Any, step: np.ndarray, values: np.ndarray, color: str) -> Any:
 
 def _running_mean(values: np.ndarray, window: int) -> np.ndarray:
     """Mean over a centred window, shortened at the ends."""
+    if len(values) == 0:
+        return values
     ones = np.ones(window)
     sums = np.convolve(values, ones, mode="same")
-    return sums / np.convolve(np.ones(len(values)), ones, mode="same") if len(values) else sums
+    return sums / np.convolve(np.ones(len(values)), ones, mode="same")
