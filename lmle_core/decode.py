@@ -8,6 +8,10 @@ import numpy as np
 import simplejpeg
 
 JPEG = b"\xff\xd8\xff"
+PNG, PNG_END = b"\x89PNG", b"IEND\xaeB`\x82"
+INKS = ("CMYK", "YCCK")
+MOST_PIXELS = 100_000_000
+"""A damaged header may promise any size."""
 
 
 def decode(data: bytes) -> np.ndarray:
@@ -24,23 +28,44 @@ def decode(data: bytes) -> np.ndarray:
     """
     if not data:
         raise ValueError("the file is empty")
-    if data.startswith(JPEG):
-        _, _, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
-        if space in ("YCbCr", "RGB", "Gray"):
-            return simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True)
-    return _decode_other(data)
+    return _decode_jpeg(data) if data.startswith(JPEG) else _decode_other(data)
+
+
+def _decode_jpeg(data: bytes) -> np.ndarray:
+    try:
+        height, width, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+        _check_size(height, width)
+        # Strict, or a truncated file decodes to a grey lower part.
+        pixels = simplejpeg.decode_jpeg(data, colorspace="CMYK" if space in INKS else "RGB", strict=True)
+    except KeyError:  # simplejpeg's, for a header that names no colour space
+        raise ValueError("truncated or damaged JPEG: its header cannot be read") from None
+    except ValueError as error:
+        raise ValueError(f"truncated or damaged JPEG: {error}") from None
+    return _decode_other(data) if space in INKS else pixels
 
 
 def _decode_other(data: bytes) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
+    if data.startswith(PNG) and PNG_END not in data:
+        raise ValueError("truncated PNG: it has no end")
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image.convert("RGB"))
+            _check_size(image.height, image.width)
+            if image.mode.startswith(("I", "F")):
+                raise ValueError(f"expected 8 bits a channel, found Pillow's mode {image.mode}")
+            return np.array(image.convert("RGB"))
     except UnidentifiedImageError:
         raise ValueError(f"not an image (starts with {data[:8]!r})") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(str(error)) from None
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged files make Pillow's readers raise errors of many kinds
+        raise ValueError(f"truncated or damaged image: {error}") from None
+
+
+def _check_size(height: int, width: int) -> None:
+    if height * width > MOST_PIXELS:
+        raise ValueError(f"{height} x {width} pixels are more than {MOST_PIXELS}")
 
 
 def fit(image: np.ndarray, height: int, width: int, crop: Literal["centre", "none"]) -> np.ndarray:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 import zarr
+from filelock import FileLock
 from zarr.codecs import Crc32cCodec
 
 from lmle_core.artefact import digest_of, write_atomically
@@ -27,7 +28,8 @@ from lmle_core.decode import decode, fit
 from lmle_core.store import FORMAT, QUARANTINED, array, chunk_bytes, chunk_file, read_chunk
 
 RECORDS = "shards"
-CREATED = "CREATED.json"
+LOCKS = "locks"
+CREATED = "CREATED"
 QUARANTINE = "quarantine.json"
 
 
@@ -117,7 +119,8 @@ def create_store(partial: Path, source: CelebA, data: Data) -> int:
         if values is not None:
             group.create_array(name, data=values, chunks=values.shape)
     (partial / RECORDS).mkdir()
-    write_atomically(partial / CREATED, "{}")
+    (partial / LOCKS).mkdir()
+    write_atomically(partial / CREATED, "")
     return shards
 
 
@@ -126,11 +129,16 @@ def ingest_shard(partial: Path, shard: int) -> ShardResult:
 
     Args:
         partial: the directory of `create_store`.
-        shard: the shard's number. No two processes may write the same shard at once.
+        shard: the shard's number. A second process that is given the same one waits, and finds it done.
 
     Raises:
         OSError: if files cannot be read; that is no property of the image, and nothing is recorded.
     """
+    with FileLock(partial / LOCKS / f"{shard:06}"):
+        return _ingest_shard(partial, shard)
+
+
+def _ingest_shard(partial: Path, shard: int) -> ShardResult:
     record = partial / RECORDS / f"{shard:06}.json"
     group = zarr.open_group(partial, mode="r+", zarr_format=3)
     images = array(group, "images").with_config({"write_empty_chunks": True})
@@ -215,6 +223,7 @@ def publish(partial: Path, share: float = 1.0) -> str:
         }
     )
     group.attrs["digest"] = digest
+    shutil.rmtree(partial / LOCKS, ignore_errors=True)
     return digest
 
 

@@ -12,6 +12,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from lmle_core.config import Engines
 
 ADDRESS_VARIABLE = "LMLE_DASK_ADDRESS"
+CONNECT_SECONDS = 10
 SINGLE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -55,7 +56,7 @@ def dask_client(engines: Engines) -> Iterator[Client]:
     address = engines.dask_address or os.environ.get(ADDRESS_VARIABLE)
     if address:
         try:
-            client = Client(address, timeout=10)
+            client = Client(address, timeout=CONNECT_SECONDS)
         except (OSError, TimeoutError, ValueError) as error:
             raise DaskError(
                 f"no Dask scheduler answers at {address} ({error}); start one, or unset engines.dask_address and "
@@ -75,7 +76,8 @@ def dask_client(engines: Engines) -> Iterator[Client]:
             threads_per_worker=1,
             processes=True,
             memory_limit=engines.dask_memory,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # the scheduler's HTTP server; None would be port 8787
+            scheduler_kwargs={"dashboard": False},
             silence_logs=logging.ERROR,
         )
     try:

@@ -2,10 +2,12 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from distributed import Client, as_completed
+from filelock import FileLock
 
 from lmle_core.artefact import Reference, code_version, committed, committing, stage_key
 from lmle_core.celeba.annotations import read_celeba
@@ -59,12 +61,13 @@ def ingest(
         shards = create_store(partial, source, data)
         quarantined: list[tuple[str, str]] = []
         done = 0
-        for result in _spread(client, ingest_shard, [(partial, shard) for shard in range(shards)]):
-            done += result.images
-            quarantined += result.quarantined
-            check_quarantine(quarantined, images, data.quarantine)
-            if progress is not None:
-                progress(done, images)
+        with _spread(client, ingest_shard, [(partial, shard) for shard in range(shards)]) as results:
+            for result in results:
+                done += result.images
+                quarantined += result.quarantined
+                check_quarantine(quarantined, images, data.quarantine)
+                if progress is not None:
+                    progress(done, images)
         record["digest"] = publish(partial, data.quarantine)
 
     reference = _once(directory, "ingest", inputs, make)
@@ -95,10 +98,11 @@ def synthesise(data: Data, seed: int, workspace: Path, client: Client, progress:
         (partial / DRAWN).mkdir(exist_ok=True)
         spans = [(lo, min(lo + FACES_SHARD, data.images)) for lo in range(0, data.images, FACES_SHARD)]
         done = 0
-        for drawn in _spread(client, draw_shard, [(partial, lo, hi, seed) for lo, hi in spans]):
-            done += drawn
-            if progress is not None:
-                progress(done, data.images)
+        with _spread(client, draw_shard, [(partial, lo, hi, seed) for lo, hi in spans]) as counts:
+            for count in counts:
+                done += count
+                if progress is not None:
+                    progress(done, data.images)
         write_annotations(partial, data.images, seed, data.label_noise)
         shutil.rmtree(partial / DRAWN)
 
@@ -110,21 +114,24 @@ def draw_shard(directory: Path, lo: int, hi: int, seed: int) -> int:
     from lmle_core.faces import write_images
 
     marker = directory / DRAWN / f"{lo:08}-{hi:08}"
-    if not marker.exists():
-        write_images(directory, range(lo, hi), seed)
-        marker.touch()
+    with FileLock(marker.with_suffix(".lock")):
+        if not marker.exists():
+            write_images(directory, range(lo, hi), seed)
+            marker.touch()
     return hi - lo
 
 
-def _spread[T](client: Client, function: Callable[..., T], arguments: Sequence[tuple[Any, ...]]) -> Iterator[T]:
-    """Call a function on the cluster once for each tuple of arguments; results as they come.
+@contextmanager
+def _spread[T](
+    client: Client, function: Callable[..., T], arguments: Sequence[tuple[Any, ...]]
+) -> Iterator[Iterator[T]]:
+    """Call a function on the cluster once for each tuple of arguments; yields the results as they come.
 
-    The first exception is raised here, and what has not started by then is cancelled.
+    The first exception is raised where the results are read. What has not started when the context ends is cancelled.
     """
-    futures = client.map(lambda each: function(*each), list(arguments), pure=False, retries=0)
+    futures = [client.submit(function, *each, pure=False) for each in arguments]
     try:
-        for future in as_completed(futures):
-            yield future.result()
+        yield (future.result() for future in as_completed(futures))
     finally:
         client.cancel(futures)
 

@@ -37,6 +37,7 @@ class CelebA:
         clean_labels: as `labels`, before label noise (procedural faces have them), or None.
         tables: the annotation files that were read.
         reader: reads the images.
+        stamps: for each image file its size, and its time of change (in a folder) or its checksum (in a zip).
     """
 
     directory: Path
@@ -49,6 +50,7 @@ class CelebA:
     clean_labels: np.ndarray | None
     tables: tuple[Path, ...]
     reader: ImageReader
+    stamps: tuple[tuple[int, int], ...]
 
     def subset(self, attributes: Sequence[str]) -> "CelebA":
         """The same images with some of the attributes, in the given order.
@@ -76,13 +78,8 @@ class CelebA:
 
         Images are not read: a folder tells name, size and time of change, a zip name, size and checksum.
         """
-        entries = self.reader.entries()
-        return digest_of(
-            {
-                "tables": {path.name: file_digest(path) for path in self.tables},
-                "images": [[name, *entries[name]] for name in self.filenames],
-            }
-        )
+        tables = {path.name: file_digest(path) for path in self.tables}
+        return digest_of({"tables": tables, "images": self.filenames, "stamps": self.stamps})
 
 
 def read_celeba(directory: Path) -> CelebA:
@@ -118,7 +115,6 @@ def read_celeba(directory: Path) -> CelebA:
             f"{landmarks.path}: expected 10 columns, x and y of 5 landmarks, found {len(landmarks.columns)}"
         )
     reader = open_images(directory)
-    _check_images(attributes, reader)
     tables = [table for table in (attributes, partition, identity, landmarks, clean) if table is not None]
     return CelebA(
         directory=directory,
@@ -131,6 +127,7 @@ def read_celeba(directory: Path) -> CelebA:
         clean_labels=None if clean is None else _aligned(clean, attributes, _classes(clean)),
         tables=tuple(table.path for table in tables),
         reader=reader,
+        stamps=_stamps(attributes, reader),
     )
 
 
@@ -195,7 +192,8 @@ def _check_paths(table: Table) -> None:
             raise DataError(f"{table.path} line {table.lines[row]}: expected a name within the image folder: {name!r}")
 
 
-def _check_images(table: Table, reader: ImageReader) -> None:
+def _stamps(table: Table, reader: ImageReader) -> tuple[tuple[int, int], ...]:
+    """What `reader` tells of each image's file. Raises DataError where some are missing."""
     entries = reader.entries()
     missing = [name for name in table.filenames if name not in entries]
     if missing:
@@ -203,3 +201,4 @@ def _check_images(table: Table, reader: ImageReader) -> None:
             f"{table.path} names images that are not in {reader.path}: {enumerate_names(missing)} of "
             f"{len(table.filenames)}; complete the images or remove the rows"
         )
+    return tuple(entries[name] for name in table.filenames)

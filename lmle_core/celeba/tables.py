@@ -7,6 +7,7 @@ line that is wrong.
 import csv
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> Table:
         raise DataError(f"{path}: expected text in UTF-8, found byte {error.object[error.start]:#04x}") from None
     if not text.strip():
         raise DataError(f"{path}: the file is empty; expected one row for each image")
-    text = text.replace("\r\n", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     head = read_head(path, text, columns)
     parsed = parse_fast(path, text, head)
     return parsed if parsed is not None else parse_slowly(path, text, head)
@@ -74,7 +75,7 @@ def read_head(path: Path, text: str, columns: Sequence[str] | None) -> Head:
     """The head of a table's text (line ends are newlines). Raises DataError."""
     lines = [*text.split("\n", 2)[:2], ""]
     if path.suffix == ".csv":
-        names = [name.strip() for name in next(csv.reader([lines[0]]))]
+        names = _cells(path, 1, lines[0])
         if len(names) < 2 or not names[0] or _is_integer(names[-1]):
             raise DataError(f"{path} line 1: expected a header 'image_id,NAME,...', found {_short(lines[0])}")
         return _unique_columns(path, 1, Head(tuple(names[1:]), 1, None))
@@ -106,19 +107,21 @@ def parse_fast(path: Path, text: str, head: Head) -> Table | None:
         return None
     width = len(head.columns)
     try:
-        frame = pd.read_csv(
-            io.StringIO(body),
-            sep="," if path.suffix == ".csv" else r"\s+",
-            header=None,
-            names=list(range(width + 2)),  # one too many, so that a surplus value shows
-            dtype={0: object, **dict.fromkeys(range(1, width + 1), np.int64), width + 1: object},
-            keep_default_na=False,
-            na_values=[""],
-            index_col=False,
-            quoting=csv.QUOTE_NONE,
-            engine="c",
-        )
-    except (ValueError, OverflowError):
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+            frame = pd.read_csv(
+                io.StringIO(body),
+                sep="," if path.suffix == ".csv" else r"\s+",
+                header=None,
+                names=list(range(width + 2)),  # one too many, so that a surplus value shows
+                dtype={0: object, width + 1: object},  # the others are inferred: asked for integers, 1.0 becomes 1
+                low_memory=False,
+                keep_default_na=False,
+                na_values=[""],
+                index_col=False,
+                quoting=csv.QUOTE_NONE,
+                engine="c",
+            )
+    except (ValueError, OverflowError, pd.errors.ParserWarning):
         return None
     rows = len(frame)
     filenames = tuple(frame[0])
@@ -127,7 +130,9 @@ def parse_fast(path: Path, text: str, head: Head) -> Table | None:
         and head.count in (None, rows)
         and frame[width + 1].isna().all()
         and frame[0].notna().all()
+        and all(frame[column].dtype == np.int64 for column in range(1, width + 1))
         and len(set(filenames)) == rows
+        and not any(name[0].isspace() or name[-1].isspace() for name in filenames)
     )
     if not regular:
         return None
@@ -144,12 +149,12 @@ def parse_slowly(path: Path, text: str, head: Head) -> Table:
         stripped = line.strip(" \t")
         if not stripped:
             continue
-        found = [cell.strip() for cell in next(csv.reader([stripped]))] if separated else re.split("[ \t]+", stripped)
+        found = _cells(path, number, stripped) if separated else re.split("[ \t]+", stripped)
         where = f"{path} line {number}"
         if len(found) != width + 1:
             raise DataError(
-                f"{where}: expected a file name and {width} value{'s' * (width != 1)}, found {len(found)} columns: "
-                f"{_short(stripped)}"
+                f"{where}: expected {width + 1} columns, a file name and {width} value{'s' * (width != 1)}, found "
+                f"{len(found)}: {_short(stripped)}"
             )
         filename, *cells = found
         if not filename:
@@ -167,6 +172,13 @@ def parse_slowly(path: Path, text: str, head: Head) -> Table:
     values = np.array([cells for _, cells in rows.values()], np.int64).reshape(len(rows), width)
     lines = np.array([number for number, _ in rows.values()], np.int64)
     return Table(path, head.columns, tuple(rows), values, lines)
+
+
+def _cells(path: Path, number: int, line: str) -> list[str]:
+    try:
+        return [cell.strip() for cell in next(csv.reader([line]), [""])]
+    except csv.Error as error:
+        raise DataError(f"{path} line {number}: expected values with commas between: {error}") from None
 
 
 def _is_integer(text: str) -> bool:
