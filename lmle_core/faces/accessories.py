@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lmle_core.faces.anatomy import ellipse, smooth
+from lmle_core.faces.anatomy import ellipse, moved, smooth
 from lmle_core.faces.person import Colour, shade
 from lmle_core.faces.portrait import Portrait
 
@@ -16,7 +16,7 @@ def paint_earrings(portrait: Portrait) -> None:
         return
     rng, canvas = portrait.rng, portrait.canvas
     colour = _METAL[int(rng.integers(len(_METAL)))]
-    size = 2.0 + 3.2 * portrait.person.strength("Wearing_Earrings")
+    size = 2.4 + 3.4 * portrait.person.strength("Wearing_Earrings")
     x, y = portrait.anatomy.half_width + 2.5, 14 + size
     if rng.random() < 0.4:
         hoops = portrait.both(ellipse(x, y, size, size * 1.3, 18), relief=0)
@@ -63,11 +63,11 @@ def paint_hat(portrait: Portrait) -> None:
     kind = int(rng.integers(3))
     brow = -29.0 - 5 * rng.random()
     tall = (84.0, 80.0, 92.0)[kind]
-    crown = smooth(np.array([(-w - 6, brow + 3), (-w - 5, brow - 18), (-w * 0.72, -tall + 9), (0, -tall), (w * 0.72, -tall + 9),
-                             (w + 5, brow - 18), (w + 6, brow + 3)]))  # fmt: skip
+    side = [(w + 6, brow + 3), (w + 5, brow - 18), (w * 0.72, -tall + 9), (0, -tall)]
+    crown = smooth(np.array([(-x, y) for x, y in side] + side[-2::-1]))
     under = smooth(np.array([(w + 6, brow + 3), (0, brow - 1), (-w - 6, brow + 3)]))
     shape = np.concatenate((portrait.at(crown, relief=0), portrait.at(under, relief=0.6)))
-    shadow = portrait.at(under + (0.0, 4.0), relief=0.7)
+    shadow = portrait.at(moved(under, 0, 4), relief=0.7)
     canvas.glaze(shadow, (20, 14, 14), 0.45, softness=2.5, line=portrait.px(7))
     canvas.fill(shape, colour)
     if kind == 0:  # a beanie: a folded edge with ribs
@@ -75,8 +75,8 @@ def paint_hat(portrait: Portrait) -> None:
         ribs = np.array([[(x, brow - 12.0), (x * 0.8, -tall + 12)] for x in np.linspace(-w * 0.9, w * 0.9, 9)])
         canvas.stroke(portrait.at(ribs, relief=0.3), shade(colour, 0.8), portrait.px(1))
     elif kind == 1:  # a cap: a peak over the brows
-        peak = smooth(np.array([(-w * 0.9, brow - 1), (-w * 0.55, brow + 9), (0, brow + 12), (w * 0.55, brow + 9), (w * 0.9, brow - 1),
-                                (0, brow - 7)]), closed=True)  # fmt: skip
+        edge = [(-0.9 * w, -1), (-0.55 * w, 9), (0, 12), (0.55 * w, 9), (0.9 * w, -1), (0, -7)]
+        peak = smooth(moved(np.array(edge), 0, brow), closed=True)
         canvas.fill(portrait.at(peak, relief=0.7, height=9), shade(band, 0.8))
     else:  # a brimmed hat with a ribbon
         canvas.glaze(portrait.at(under - (0.0, 7.0), relief=0.5), band, 1.0, line=portrait.px(9))

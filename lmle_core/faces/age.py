@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lmle_core.faces.anatomy import ellipse, smooth
+from lmle_core.faces.anatomy import ellipse, moved, smooth
 from lmle_core.faces.person import mix, shade
 from lmle_core.faces.portrait import Portrait
 
@@ -26,15 +26,15 @@ def paint_age(portrait: Portrait) -> None:
     canvas.glaze(portrait.both(fold), deep, opacity, softness=0.7, line=portrait.px(1.4))
     start = np.array((anatomy.eye_x + anatomy.eye_half_width + 1.5, anatomy.eye_y))
     for turn in (-0.4, 0.0, 0.4):
-        root = start + (0, 3 * turn)
+        root = moved(start, 0, 3 * turn)
         foot = np.stack((root, root + 6.5 * np.array((np.cos(turn), np.sin(turn)))))
         canvas.glaze(portrait.both(foot), deep, opacity, softness=0.4, line=portrait.px(0.8))
 
 
 def _spots(portrait: Portrait) -> None:
     plain = max(0.0, 0.75 - portrait.person.amount("Attractive"))
-    places = portrait.rng.uniform((-30, -36, 0.5), (30, 48, 1.3), (int(14 * plain), 3))
+    places = portrait.rng.uniform((-30, -36, 0.5), (30, 48, 1.5), (int(22 * plain), 3))
     if len(places):
         spots = ellipse(0, 0, 1, 1, 8) * places[:, None, 2:] + places[:, None, :2]
         colour = mix(shade(portrait.skin, 0.6), (150, 60, 50), 0.4)
-        portrait.canvas.glaze(portrait.at(spots), colour, 0.6, softness=0.4)
+        portrait.canvas.glaze(portrait.at(spots), colour, 0.7, softness=0.4)

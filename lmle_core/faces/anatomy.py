@@ -57,10 +57,10 @@ class Anatomy:
         oval, chubby = person.amount("Oval_Face"), person.amount("Chubby")
         plain = 1 - person.amount("Attractive")
         smile = person.amount("Smiling")
-        lift = 0.65 * plain
+        lift = max(0.0, plain - 0.15)
         return cls(
-            half_width=44 + person.look("width", -2.5, 2.5) + 7 * chubby - 3.5 * oval,
-            jaw=0.8 + (0.04 if male else -0.03) + person.look("jaw", -0.03, 0.03) + 0.15 * chubby - 0.14 * oval,
+            half_width=44 + person.look("width", -2.5, 2.5) + 8.5 * chubby - 4 * oval,
+            jaw=0.8 + (0.04 if male else -0.03) + person.look("jaw", -0.03, 0.03) + 0.17 * chubby - 0.15 * oval,
             chin=57 + person.look("length", -2, 2) + (2 if male else -1) + 6.5 * oval - 1.5 * chubby,
             chin_width=0.45 + (0.06 if male else 0) + person.look("chin", -0.05, 0.05) - 0.16 * oval + 0.14 * chubby,
             eye_x=19 + person.look("eye_gap", -1.3, 1.3),
@@ -69,15 +69,15 @@ class Anatomy:
             eye_opening=(5.0 + person.look("eye_size", -0.5, 0.5)) * (1 - 0.68 * person.amount("Narrow_Eyes")),
             eye_tilt=person.look("eye_tilt", -0.08, 0.08),
             nose_y=22 + person.look("nose_length", -2, 2) + 3 * person.amount("Pointy_Nose"),
-            nose_half_width=8.2 + person.look("nose_width", -0.8, 0.8) + 7 * person.amount("Big_Nose")
+            nose_half_width=8.0 + person.look("nose_width", -0.8, 0.8) + 8 * person.amount("Big_Nose")
             - 2.4 * person.amount("Pointy_Nose"),
             nose_point=person.amount("Pointy_Nose"),
             mouth_y=38 + person.look("nose_length", -1, 1),
-            mouth_half_width=14.5 + person.look("mouth_width", -1.2, 1.2) + 5 * smile,
-            mouth_opening=6.5 * max(0.0, person.amount("Mouth_Slightly_Open") - 0.12),
-            lip=2.3 + person.look("lips", -0.3, 0.3) + 3.6 * person.amount("Big_Lips"),
-            smile=6.5 * smile - 1.2,
-            skew=(person.look("asymmetry_a", -3.5, 3.5) * lift, person.look("asymmetry_b", -4, 4) * lift),
+            mouth_half_width=14 + person.look("mouth_width", -1.2, 1.2) + 6.5 * smile,
+            mouth_opening=10 * max(0.0, person.amount("Mouth_Slightly_Open") - 0.12),
+            lip=2.3 + person.look("lips", -0.3, 0.3) + 4.4 * person.amount("Big_Lips"),
+            smile=8.5 * smile - 1.8,
+            skew=(_away(person.look("asymmetry_a"), 5) * lift, _away(person.look("asymmetry_b"), 5.5) * lift),
         )  # fmt: skip
 
     def features(self) -> Points:
@@ -97,12 +97,18 @@ class Anatomy:
     def outline(self) -> Points:
         """The head without hair and ears, closed and smooth."""
         w, j, c = self.half_width, self.jaw, self.chin
+        corner = 0.42 * j + 0.58 * self.chin_width
         right = [
             (0.0, -66.0), (0.42 * w, -63.5), (0.78 * w, -50), (0.97 * w, -26), (w, -2), (0.97 * w, 16),
-            (w * (j + 0.97) / 2 * 0.985, 28), (w * j, 38 + (c - 57) * 0.5), (w * (0.42 * j + 0.58 * self.chin_width), c - 9),
+            (w * (j + 0.97) / 2 * 0.985, 28), (w * j, 38 + (c - 57) * 0.5), (w * corner, c - 9),
             (w * self.chin_width * 0.55, c - 1.5), (0.0, c),
         ]  # fmt: skip
         return smooth(np.array(right + [(-x, y) for x, y in right[-2:0:-1]]), closed=True)
+
+
+def _away(value: float, most: float) -> float:
+    """A value from [−1, 1] kept away from 0: half of `most` at least."""
+    return most * (0.5 * value + (0.5 if value >= 0 else -0.5))
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,7 @@ class Pose:
             x=_CENTRE[0] + 8 * x,
             y=_CENTRE[1] + 7 * y,
             angle=0.22 * angle * abs(angle) ** 0.5,
-            scale=0.93 + 0.11 * scale,
+            scale=0.98 + 0.1 * scale,
             yaw=0.42 * yaw,
             pitch=0.16 * pitch,
         )
@@ -194,6 +200,11 @@ def _spline(count: int, closed: bool, steps: int) -> tuple[NDArray[np.int64], Po
     t = (np.arange(steps) / steps)[:, None]
     cubic = np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]]) / 2
     return place % count if closed else place.clip(0, count - 1), np.hstack((t**0, t, t**2, t**3)) @ cubic
+
+
+def moved(points: Points, x: float, y: float) -> Points:
+    """The points, shifted."""
+    return points + np.array((x, y))
 
 
 def ellipse(x: float, y: float, width: float, height: float, steps: int = 20) -> Points:

@@ -69,8 +69,8 @@ def _jaw(portrait: Portrait) -> Points:
     outer = outer[np.argsort(np.arctan2(outer[:, 0], outer[:, 1] - 6))]
     w, half = anatomy.half_width, anatomy.mouth_half_width
     low = anatomy.mouth_y + anatomy.lip * 1.5 + anatomy.mouth_opening * 0.7 + 2.5
-    inner = smooth(np.array([(w * 0.8, 8.0), (w * 0.62, 24), (half + 6, anatomy.mouth_y - 1), (half * 0.6, low), (0, low + 1),
-                             (-half * 0.6, low), (-half - 6, anatomy.mouth_y - 1), (-w * 0.62, 24), (-w * 0.8, 8)]))  # fmt: skip
+    side = [(w * 0.8, 8.0), (w * 0.62, 24), (half + 6, anatomy.mouth_y - 1), (half * 0.6, low), (0, low + 1)]
+    inner = smooth(np.array(side + [(-x, y) for x, y in side[-2::-1]]))
     return np.concatenate((outer, inner))
 
 
@@ -79,9 +79,9 @@ def _upper_lip(portrait: Portrait, thick: float) -> Points:
     half = anatomy.mouth_half_width + 1.5
     base = anatomy.mouth_y - anatomy.lip - anatomy.mouth_opening * 0.3 - 0.6
     corner = anatomy.mouth_y - anatomy.smile * 0.8 + 1.5
-    under = smooth(
-        np.array([(-half, corner), (-half * 0.45, base), (0, base + 0.4), (half * 0.45, base), (half, corner)])
+    x = np.array([-half, -half * 0.48, 0, half * 0.48, half])
+    under = smooth(np.stack((x, [corner, base, base + 0.4, base, corner]), 1))
+    over = smooth(
+        np.stack((x, [corner - thick / 2, base - thick, base - 0.9 * thick, base - thick, corner - thick / 2]), 1)
     )
-    over = smooth(np.array([(half, corner - thick * 0.5), (half * 0.5, base - thick), (0, base - thick * 0.9),
-                            (-half * 0.5, base - thick), (-half, corner - thick * 0.5)]))  # fmt: skip
-    return np.concatenate((under, over))
+    return np.concatenate((under, over[::-1]))

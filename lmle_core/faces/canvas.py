@@ -58,7 +58,6 @@ class Canvas:
         if opacity <= 0.01:
             return
         margin = int(FINER * (3 * softness + line)) + 2
-        height, width = self.image.shape[:2]
         flat = shapes.reshape(-1, 2)
         left, top = (max(int(value * FINER) - margin, 0) for value in flat.min(0))
         right = min(int(flat[:, 0].max() * FINER) + margin + 2, CANVAS_WIDTH)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lmle_core.faces.anatomy import Points, ellipse
+from lmle_core.faces.anatomy import Points, ellipse, moved
 from lmle_core.faces.person import Colour, shade
 from lmle_core.faces.portrait import Portrait
 
@@ -17,10 +17,9 @@ def paint_clothes(portrait: Portrait) -> None:
     half = portrait.anatomy.half_width * 0.62
     kind = int(rng.integers(3))
     deep = (6.0, 16.0, 22.0)[kind]
-    collar = [(-half - 5, base - 3), (-half * 0.6, base + deep * 0.8), (0, base + deep), (half * 0.6, base + deep * 0.8),
-              (half + 5, base - 3)]  # fmt: skip
-    if kind == 2:
-        collar = [(-half - 5, base - 3), (0, base + deep), (half + 5, base - 3)]
+    bend = [] if kind == 2 else [0.6]  # a V, or round
+    collar = [(-half - 5, base - 3), *((-half * x, base + deep * 0.8) for x in bend), (0, base + deep)]
+    collar += [(half * x, base + deep * 0.8) for x in bend] + [(half + 5, base - 3)]
     body = np.array([*collar, (100, base + 22), (115, base + 90), (-115, base + 90), (-100, base + 22)])
     canvas.fill(_body(portrait, body), colour)
     fold = _body(portrait, np.array(collar))
@@ -45,7 +44,7 @@ def paint_necklace(portrait: Portrait) -> None:
     x = np.linspace(-1, 1, 15)
     drop = 8 + 7 * amount
     chain = _body(portrait, np.stack((x * half, top + drop * (1 - x**2)), 1))
-    canvas.glaze(chain + (0.0, 1.5), shade(portrait.skin, 0.45), 0.6, softness=0.8, line=portrait.px(2))
+    canvas.glaze(moved(chain, 0, 1.5), shade(portrait.skin, 0.45), 0.6, softness=0.8, line=portrait.px(2))
     if rng.random() < 0.5:
         beads = ellipse(0, 0, portrait.px(2.2), portrait.px(2.2), 10) + chain[:, None]
         canvas.fill(beads, shade(colour, 0.85))

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 NEVER = -30.0
 """Log-odds of what does not happen: no beard on a woman, no fringe on a bald head."""
 
+ONLY = -NEVER
+"""Log-odds of what happens with the parent only: a necktie on men."""
+
 
 @dataclass(frozen=True)
 class Node:
@@ -30,7 +33,7 @@ NETWORK: tuple[Node, ...] = (
     Node("Male", 1.0),
     Node("Young", 0.97, {"Male": -1.3}),
     # Hair: at most one colour, and none of it on a bald head.
-    Node("Bald", 0.98, {"Male": 6.0, "Young": -1.8}),
+    Node("Bald", 0.98, {"Male": ONLY, "Young": -1.8}),
     Node("Gray_Hair", 0.96, {"Bald": NEVER, "Male": 1.2, "Young": -4.0}),
     Node("Black_Hair", 0.94, {"Bald": NEVER, "Gray_Hair": NEVER, "Male": 0.3, "Young": 0.4}),
     Node("Blond_Hair", 0.94, {"Bald": NEVER, "Gray_Hair": NEVER, "Black_Hair": NEVER, "Male": -2.4}),
@@ -66,7 +69,7 @@ NETWORK: tuple[Node, ...] = (
     Node("Rosy_Cheeks", 0.6, {"Male": -3.0, "Heavy_Makeup": 1.4}),
     Node("Wearing_Earrings", 0.3, {"Male": -2.8, "Heavy_Makeup": 0.6}),
     Node("Wearing_Necklace", 0.2, {"Male": -2.8, "Wearing_Earrings": 0.5}),
-    Node("Wearing_Necktie", 0.2, {"Male": 6.0, "Young": -0.8, "Wearing_Necklace": NEVER, "Wearing_Hat": -1.0}),
+    Node("Wearing_Necktie", 0.2, {"Male": ONLY, "Young": -0.8, "Wearing_Necklace": NEVER, "Wearing_Hat": -1.0}),
     Node("Eyeglasses", 0.5, {"Male": 1.1, "Young": -1.3, "Heavy_Makeup": -0.8}),
     # The moment.
     Node("Smiling", 0.1, {"Male": -0.5}),

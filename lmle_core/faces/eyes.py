@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lmle_core.faces.anatomy import Points, ellipse, smooth
+from lmle_core.faces.anatomy import Points, ellipse, moved, smooth
 from lmle_core.faces.person import Colour, mix, shade
 from lmle_core.faces.portrait import Portrait
 
@@ -51,7 +51,7 @@ def _eyes(portrait: Portrait, upper: Points, lower: Points, drop: float) -> None
         canvas.fill(portrait.at(np.stack(discs)), colour)
     if anatomy.eye_opening > 2.4:
         glint = ellipse(gaze + 1.2, anatomy.eye_y - 1.5, 0.9, 0.9, 8)
-        glints = np.stack((glint - (anatomy.eye_x, drop), glint + (anatomy.eye_x, drop)))
+        glints = np.stack((moved(glint, -anatomy.eye_x, -drop), moved(glint, anatomy.eye_x, drop)))
         canvas.glaze(portrait.at(glints), (255, 255, 255), 0.5 + 0.5 * person.amount("Attractive"))
 
 
@@ -78,7 +78,7 @@ def _lids(portrait: Portrait, upper: Points, lower: Points, drop: float) -> None
 def _brows(portrait: Portrait) -> None:
     anatomy, person, canvas = portrait.anatomy, portrait.person, portrait.canvas
     bushy, arched, male = person.amount("Bushy_Eyebrows"), person.amount("Arched_Eyebrows"), person.has("Male")
-    thick = 1.0 + 0.5 * person.looks["brow"] + 2.8 * bushy + (0.4 if male else 0)
+    thick = 0.9 + 0.5 * person.looks["brow"] + 3.4 * bushy + (0.4 if male else 0)
     y = anatomy.eye_y - 12.5 + person.look("brow_height", -1, 1) + (0.8 if male else -0.8)
     peak = 7.5 * arched
     middle = smooth(
@@ -107,9 +107,9 @@ def _bags(portrait: Portrait) -> None:
     amount = portrait.person.amount("Bags_Under_Eyes")
     arc = np.stack((anatomy.eye_x + 9.0 * _ACROSS, anatomy.eye_y + 7.5 + 4.4 * (1 - _ACROSS**2)), 1)
     puff = np.concatenate((arc, arc[::-1] - (0.0, 4.0)))
-    portrait.canvas.glaze(portrait.both(puff), mix(portrait.skin, (96, 66, 92), 0.6), 0.55 * amount, 1.2)
+    portrait.canvas.glaze(portrait.both(puff), mix(portrait.skin, (96, 66, 92), 0.6), 0.75 * amount, 1.2)
     portrait.canvas.glaze(
-        portrait.both(arc), shade(portrait.skin, 0.45), 0.8 * amount, softness=0.6, line=portrait.px(1.3)
+        portrait.both(arc), shade(portrait.skin, 0.45), 0.95 * amount, softness=0.6, line=portrait.px(1.7)
     )
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmle_core.faces.anatomy import Points, ellipse, smooth
-from lmle_core.faces.person import shade
+from lmle_core.faces.anatomy import Points, ellipse, moved, smooth
+from lmle_core.faces.person import mix, shade
 from lmle_core.faces.portrait import Portrait, mirrored
 
 _CROWN_ANGLE = np.linspace(np.pi / 2, 0.1, 10)
@@ -43,8 +43,8 @@ class Style:
         wavy, straight = person.strength("Wavy_Hair"), person.strength("Straight_Hair")
         if person.has("Male"):
             end = -8.0 + 6 * length
-            if length > 0.88 and (wavy or straight):
-                end = 30 + 60 * (length - 0.88) / 0.12
+            if wavy or straight:
+                end = 6.0 + 10 * length if length < 0.88 else 30 + 60 * (length - 0.88) / 0.12
         elif wavy or straight:
             end = 28 + 70 * length
         else:
@@ -109,8 +109,8 @@ def _hairline(portrait: Portrait, style: Style) -> Points:
     w = portrait.anatomy.half_width
     back = portrait.person.amount("Receding_Hairline")
     low = min(style.end, 2.0)
-    height, corner = -44.0 - 9 * back, -40.0 - 22 * back
-    temple = (w * (0.78 - 0.06 * back), -32 - 14 * back)
+    height, corner = -43.0 - 15 * back, -39.0 - 24 * back
+    temple = (w * (0.8 - 0.1 * back), -31 - 20 * back)
     return smooth(
         np.array([
             (-w * 0.97, low), (-w * 0.9, -20), (-temple[0], temple[1]), (-w * 0.5, corner),
@@ -130,8 +130,12 @@ def _cap(portrait: Portrait, style: Style) -> None:
     line = _hairline(portrait, style)
     cap = np.concatenate((portrait.at(over, relief=0), portrait.at(line, relief=0.75)))
     canvas.fill(cap, portrait.hair)
-    rim = portrait.at(line + (0.0, 0.8), relief=0.75)
+    rim = portrait.at(moved(line, 0, 0.8), relief=0.75)
     canvas.glaze(rim, shade(portrait.hair, 0.7), 0.35, softness=1.2, line=portrait.px(2))
+    if style.flow:  # sleek hair reflects in a band
+        band = np.stack((_FRINGE * 0.8 * w, -52 + 12 * _FRINGE**2 + portrait.rng.uniform(-1, 1, 23)), 1)
+        light = shade(mix(portrait.hair, (150, 150, 150), 0.12), 1.5)
+        canvas.glaze(portrait.at(band, relief=0.4), light, 0.75 * style.flow, 1.2, portrait.px(4.5))
     slant = np.sort(rng.uniform(-0.97, 0.97, 22))[:, None]
     reach = rng.uniform(0.5, 1.0, (22, 1)) * _STRAND
     x = style.parting * (1 - reach) + slant * w * 0.94 * reach**0.8 + style.wave * 0.6 * np.sin(7.5 * reach + 9 * slant)
@@ -166,11 +170,12 @@ def _fringe(portrait: Portrait, style: Style) -> None:
     low = low + portrait.rng.uniform(-2.4, 2.4, 23) * (1 - 0.5 * style.flow)
     under = np.stack((_FRINGE * w, low), 1)
     over = np.array([(0.9 * w, -36.0), (0.5 * w, -58), (0, -63), (-0.5 * w, -58), (-0.9 * w, -36)])
-    shadow = portrait.at(under + (0.0, 2.0), relief=0.85)
+    shadow = portrait.at(moved(under, 0, 2), relief=0.85)
     canvas.glaze(shadow, shade(portrait.skin, 0.55), 0.6, softness=1.5, line=portrait.px(3))
     canvas.fill(portrait.at(np.concatenate((under, over)), relief=0.8), shade(portrait.hair, 0.97))
     foot = under[1::2]
-    lines = np.stack((foot * (0.55, 0) + (style.parting / 4, -60), foot * (0.9, 0) + (0, -46), foot), 1)
+    foot = moved(foot, 0, -1) + portrait.rng.uniform(-1.6, 1.6, (11, 2))
+    lines = np.stack((moved(foot * (0.55, 0), style.parting / 4, -60), moved(foot * (0.9, 0), 0, -46), foot), 1)
     lines = portrait.at(lines, relief=0.8)
-    canvas.stroke(lines[::2], shade(portrait.hair, 0.72), portrait.px(0.9))
-    canvas.stroke(lines[1::2], shade(portrait.hair, 1.2), portrait.px(0.9))
+    canvas.stroke(lines[::2], shade(portrait.hair, 0.8), portrait.px(0.9))
+    canvas.stroke(lines[1::2], shade(portrait.hair, 1.15), portrait.px(0.9))

@@ -19,7 +19,7 @@ def paint_neck(portrait: Portrait) -> None:
     canvas.glaze(portrait.at(below, relief=0), shade(portrait.skin, 0.55), 0.75, 2.5)
     double = person.strength("Double_Chin")
     if double:
-        deep = 7 + 9 * double
+        deep = 8 + 11 * double
         wide = anatomy.half_width * anatomy.jaw * 0.86
         chin = smooth(np.array([(-wide, 34.0), (-wide * 0.66, anatomy.chin + deep * 0.62), (0, anatomy.chin + deep),
                                 (wide * 0.66, anatomy.chin + deep * 0.62), (wide, 34)]))  # fmt: skip

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lmle_core.faces.anatomy import Points, smooth
+from lmle_core.faces.anatomy import Points, moved, smooth
 from lmle_core.faces.person import Colour, mix, shade
 from lmle_core.faces.portrait import Portrait
 
@@ -29,7 +29,7 @@ def paint_mouth(portrait: Portrait) -> None:
     stick = _LIPSTICK[int(portrait.rng.integers(len(_LIPSTICK)))]
     painted = person.strength("Wearing_Lipstick")
     colour = mix(bare, stick, painted**0.5)
-    below = bottom[4:-4] + (0.0, 3.0)
+    below = moved(bottom[4:-4], 0, 3)
     canvas.glaze(portrait.at(below), shade(portrait.skin, 0.6), 0.4, softness=1.2, line=portrait.px(2))
     canvas.fill(portrait.at(np.concatenate((top, seam_up[::-1]))), shade(colour, 0.88))
     canvas.fill(portrait.at(np.concatenate((seam_low, bottom[::-1]))), colour)
@@ -44,4 +44,4 @@ def paint_mouth(portrait: Portrait) -> None:
         canvas.stroke(portrait.at(seam_up), shade(mix(colour, (60, 20, 20), 0.6), 0.8), portrait.px(0.9))
     if anatomy.smile > 1:
         fold = smooth(np.array([(half * 0.72, y0 - 20.0), (half + 4.5, y0 - 10), (half + 5.5, y0 + 1)]))
-        canvas.glaze(portrait.both(fold), shade(portrait.skin, 0.55), 0.09 * anatomy.smile, 0.8, portrait.px(1.3))
+        canvas.glaze(portrait.both(fold), shade(portrait.skin, 0.55), 0.1 * anatomy.smile, 0.8, portrait.px(1.3))

@@ -39,13 +39,20 @@ _LAYERS = (
 )
 
 
-def paint(person: Person, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The image of a person: uint8 (218, 178, 3), RGB. The same person and generator state give the same pixels."""
+def paint(person: Person, rng: np.random.Generator, obstacle: bool = True) -> NDArray[np.uint8]:
+    """The image of a person: uint8 (218, 178, 3), RGB. The same person and generator state give the same pixels.
+
+    Args:
+        person: whom to paint.
+        rng: everything that the person does not decide.
+        obstacle: whether something may stand before the face.
+    """
     camera, *hands = rng.spawn(1 + len(_LAYERS))  # a layer's randomness is its own, whatever the others paint
     portrait = Portrait(
         canvas=Canvas(background(rng)), person=person, anatomy=Anatomy.of(person), pose=Pose.of(person), rng=rng,
         skin=person.skin(), hair=person.hair(), grain=grain(rng),
     )  # fmt: skip
     for layer, hand in zip(_LAYERS, hands, strict=True):
-        layer(replace(portrait, rng=hand))
+        if obstacle or layer is not paint_obstacle:
+            layer(replace(portrait, rng=hand))
     return photograph(portrait.canvas.finished(), person, camera)

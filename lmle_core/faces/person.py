@@ -19,7 +19,7 @@ Colour = tuple[float, float, float]
 _USUAL_RANGE = (0.15, 0.5)
 _RANGE = {
     "Arched_Eyebrows": (0.35, 0.45),
-    "Attractive": (0.5, 0.5),
+    "Attractive": (0.45, 0.55),
     "Bags_Under_Eyes": (0.3, 0.45),
     "Big_Lips": (0.35, 0.5),
     "Big_Nose": (0.3, 0.5),
@@ -33,6 +33,7 @@ _RANGE = {
     "Pointy_Nose": (0.35, 0.5),
     "Receding_Hairline": (0.25, 0.45),
     "Rosy_Cheeks": (0.15, 0.5),
+    "Smiling": (0.2, 0.55),
     "Young": (0.35, 0.5),
 }
 """Ceiling of an absent attribute's amount, floor of a present one's."""
@@ -91,6 +92,7 @@ class Person:
         tone = mix(_SKIN[low], _SKIN[low + 1], place - low)
         tone = mix(tone, (232, 140, 120), 0.12 * self.looks["redness"])
         tone = mix(tone, (214, 186, 160), 0.18 * (1 - self.amount("Young")))
+        tone = mix(tone, (150, 128, 104), 0.3 * max(0.0, 0.6 - self.amount("Attractive")))
         return mix(tone, _PALE, 0.85 * max(0.0, self.amount("Pale_Skin") - 0.2) / 0.8)
 
     def hair(self) -> Colour:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lmle_core.faces.anatomy import HEIGHT, WIDTH, ellipse
+from lmle_core.faces.anatomy import HEIGHT, WIDTH, ellipse, moved
 from lmle_core.faces.canvas import CANVAS_HEIGHT, CANVAS_WIDTH, Canvas
 from lmle_core.faces.person import Colour, Person, shade
 from lmle_core.faces.portrait import Portrait
@@ -67,7 +67,7 @@ def paint_obstacle(portrait: Portrait) -> None:
         corner = portrait.at(np.array([rng.choice((-1.0, 1.0)) * rng.uniform((18, 20), (50, 60))]), relief=0)[0]
         turn = rng.uniform(-0.8, 0.8)
         for finger in range(4):
-            tip = corner + (9.0 * finger - 14, -6.0 * (1.5 - abs(finger - 1.5)))
+            tip = moved(corner, 9.0 * finger - 14, 6.0 * abs(finger - 1.5) - 9)
             root = tip + 48 * np.array((np.sin(turn), np.cos(turn)))
             canvas.stroke(np.stack((tip, root)), shade(portrait.skin, 0.6), 9.4)
             canvas.stroke(np.stack((tip, root)), shade(portrait.skin, 0.97), 8.2)
