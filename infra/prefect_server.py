@@ -119,15 +119,9 @@ def run_environment(workspace: Path) -> dict[str, str]:
 
 def start_api(workspace: Path) -> Api:
     """Start the child; it answers some seconds later (see `Api.wait`)."""
-    database = settings.prefect_database(workspace)
-    database.parent.mkdir(parents=True, exist_ok=True)
+    database = prepare_database(workspace)
     log = settings.logs(workspace) / "prefect-in-process.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    template = template_path()
-    if not database.exists() and template.exists():
-        partial = database.with_suffix(f".{os.getpid()}")
-        shutil.copyfile(template, partial)
-        partial.rename(database)
     with log.open("w") as file:
         child = subprocess.Popen(
             [sys.executable, "-m", "infra.prefect_server"],
@@ -143,6 +137,18 @@ def start_api(workspace: Path) -> Api:
     if not port:
         raise ServerError(f"Prefect's server ended with code {child.wait()}\n{tail(log)}")
     return Api(f"http://{settings.LOOPBACK}:{port}/api", log, child, database)
+
+
+def prepare_database(workspace: Path) -> Path:
+    """The workspace's database; a new one starts as a copy of the template, where there is one."""
+    database = settings.prefect_database(workspace)
+    database.parent.mkdir(parents=True, exist_ok=True)
+    template = template_path()
+    if not database.exists() and template.exists():
+        partial = database.with_suffix(f".{os.getpid()}")
+        shutil.copyfile(template, partial)
+        partial.rename(database)
+    return database
 
 
 def template_path() -> Path:

@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from infra import catalogue, processes, settings, work_pool
 from infra.catalogue import Addresses, Ports, Service
-from infra.prefect_server import ServerError, tail
+from infra.prefect_server import ServerError, keep_template, prepare_database, tail
 from infra.processes import Detached
 from lmle_core.artefact import write_atomically
 
@@ -22,6 +22,10 @@ DEADLINE = 180.0
 """Seconds within which every service must answer; on two idle cores it takes about 30."""
 
 Say = Callable[[str], None]
+
+
+class PortInUseError(ServerError):
+    """Something else listens on a port that a service needs."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +99,13 @@ def up(workspace: Path, ports: Ports, dask_workers: int = 0, say: Say = print) -
         missing = [service for service in state.services(workspace) if not _works(service, state)]
         _end(missing[::-1], workspace, state)
         _refuse_ports_in_use(missing)
-        api = Addresses.of(ports).api
+        api, database = Addresses.of(ports).api, prepare_database(workspace)
         began = time.monotonic()
         try:
             for service in missing:
                 if service.name == "worker":
                     _await(state.services(workspace)[0], workspace, state, began, say)
+                    keep_template(database)
                     work_pool.ensure_pool(api)
                     for run in work_pool.close_dead_runs(api):
                         say(f"run {run} had been left unfinished by a worker that ended: set to Crashed")
@@ -202,7 +207,7 @@ def _refuse_ports_in_use(services: list[Service]) -> None:
     for service in services:
         for option, port in service.ports:
             if not processes.port_free(settings.LOOPBACK, port):
-                raise ServerError(
+                raise PortInUseError(
                     f"port {port}, which {service.name} should listen on, is in use; "
                     f"end what uses it, or choose another port with {option}"
                 )

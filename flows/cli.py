@@ -1,0 +1,295 @@
+"""The `lmle` command. Heavy libraries are imported inside the commands that need them."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from flows.exits import Exit, UsageError, explain
+from infra.settings import workspace_path
+
+app = typer.Typer(
+    name="lmle",
+    help="Large Margin Local Embedding: classification of imbalanced image labels.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 done, 2 wrong usage or input, 3 interrupted and resumable, 4 a stage failed, "
+    "5 a quality gate refused.",
+)
+
+
+class Format(StrEnum):
+    """How `predict` writes."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+Preset = Annotated[
+    str | None, typer.Option("--preset", "-p", help="Values to start from: demo, celeba, paper, or a TOML file.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="SECTION.KEY=VALUE", help="Lay a value over the preset's; may be repeated."),
+]
+Workspace = Annotated[
+    Path | None,
+    typer.Option("--workspace", "-w", help="Where artefacts go; default LMLE_WORKSPACE, else ./workspace."),
+]
+DataFolder = Annotated[
+    Path | None, typer.Option("--data", "-d", help="Folder in CelebA's layout; without one, procedural faces are made.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="The one seed of everything random.")]
+
+
+@app.command()
+def run(
+    preset: Preset = None,
+    data: DataFolder = None,
+    settings: Settings = None,
+    workspace: Workspace = None,
+    seed: Seed = None,
+) -> None:
+    """Run the whole flow in this process; started again, it continues where it was."""
+    from flows.local import run_here
+    from lmle_core.config import load_config
+
+    given = list(settings or [])
+    if data is not None:
+        if not data.is_dir():
+            raise UsageError(f"--data {data}: no such folder")
+        given.append(f"data.directory={json.dumps(str(data.resolve()))}")
+    if seed is not None:
+        given.append(f"seed={seed}")
+    if workspace is not None:
+        given.append(f"engines.workspace={json.dumps(str(workspace))}")
+    run_here(load_config(preset, given))
+
+
+@app.command()
+def config(
+    preset: Preset = None,
+    settings: Settings = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, as a Prefect parameter.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="The JSON schema of all settings.")] = False,
+) -> None:
+    """Print the effective configuration, each setting with what it means."""
+    from lmle_core.config import Config, load_config
+
+    if schema:
+        print(json.dumps(Config.model_json_schema(), indent=1))
+        return
+    found = load_config(preset, settings)
+    if as_json:
+        print(found.model_dump_json())
+        return
+    from flows.toml import to_toml
+
+    print(to_toml(found), end="")
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Argument(help="Folder to write to; new or empty.")],
+    images: Annotated[int, typer.Option("--images", "-n", min=1, help="Faces to make.")] = 6000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Face i depends on the seed and i alone.")] = 0,
+    label_noise: Annotated[float, typer.Option(min=0, max=0.49, help="Share of wrong labels.")] = 0.05,
+) -> None:
+    """Write procedural faces in CelebA's layout: JPEG files and all annotation files."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out}: expected a new or empty folder")
+    from flows.console import progress_shown
+    from lmle_core.faces.files import write_faces
+    from tasks.progress import Progress
+
+    with progress_shown():
+        progress = Progress("synth", unit="images")
+        write_faces(out, images, seed, label_noise, lambda done: progress(done, images))
+    print(f"{images:,} faces in {out}; train on them with: lmle run --data {out}")
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(metavar="RUN_OR_MODEL", help="Run, its path, or models:/lmle@champion.")],
+    files: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    output: Annotated[Format, typer.Option("--format", "-f", help="How to write it.")] = Format.TABLE,
+    workspace: Workspace = None,
+) -> None:
+    """Classify image files: a label and a margin (confidence) for each attribute."""
+    from flows.runs import classify_files, image_files, load_model
+    from flows.tables import write_predictions
+    from lmle_core.config import Engines
+
+    paths = image_files(files)
+    space = workspace_path(workspace)
+
+    def uri() -> str:
+        from tasks.mlflow_store import tracking_uri
+
+        return tracking_uri(Engines(), space)
+
+    write_predictions(classify_files(load_model(space, model, uri), paths), output.value)
+
+
+@app.command()
+def runs(workspace: Workspace = None) -> None:
+    """List the workspace's runs, the newest last."""
+    from flows.runs import runs as known
+    from flows.tables import print_runs
+
+    print_runs(known(workspace_path(workspace)))
+
+
+@app.command()
+def show(
+    run: Annotated[str, typer.Argument(help="Run, the beginning of its name, its path, or latest.")] = "latest",
+    as_json: Annotated[bool, typer.Option("--json", help="summary.json as it is.")] = False,
+    workspace: Workspace = None,
+) -> None:
+    """Show a run's result, attribute by attribute."""
+    from flows.runs import find_run
+    from flows.tables import print_summary
+
+    found = find_run(workspace_path(workspace), run)
+    if as_json:
+        print((found.path / "summary.json").read_text(), end="")
+    else:
+        print_summary(found.summary)
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="Run, the beginning of its name, its path, or latest.")] = "latest",
+    browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    workspace: Workspace = None,
+) -> None:
+    """Print where a run's report is, or open it."""
+    from flows.runs import find_run
+
+    path = (find_run(workspace_path(workspace), run).path / "report.html").resolve()
+    if not path.is_file():
+        raise UsageError(f"{path}: this run has no report")
+    print(path)
+    if browser:
+        typer.launch(str(path))
+
+
+@app.command()
+def up(
+    workspace: Workspace = None,
+    prefect_port: Annotated[int, typer.Option(min=1, max=65535, help="Prefect's server.")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="MLflow's server.")] = 5000,
+    dask_port: Annotated[int, typer.Option(min=1, max=65535, help="Dask's scheduler.")] = 8786,
+    dashboard_port: Annotated[int, typer.Option(min=1, max=65535, help="Dask's dashboard.")] = 8787,
+    dask_workers: Annotated[int, typer.Option(min=0, help="Processes of one thread; 0: one a core.")] = 0,
+) -> None:
+    """Start Prefect (server and worker), MLflow and Dask on loopback; they outlive this command."""
+    from infra import services
+    from infra.catalogue import Ports
+
+    ports = Ports(prefect_port, mlflow_port, dask_port, dashboard_port)
+    at = services.up(workspace_path(workspace), ports, dask_workers)
+    if ports.prefect != Ports().prefect:
+        print(f"\nfor the `prefect` command: export PREFECT_API_URL={at.api}")
+    print("\nnext: prefect deploy --all\n      prefect deployment run lmle/demo --watch\n      lmle down")
+
+
+@app.command()
+def down(workspace: Workspace = None) -> None:
+    """End the services that `lmle up` started."""
+    from infra import services
+
+    if not services.down(workspace_path(workspace)):
+        print("no services were up")
+
+
+@app.command()
+def status(workspace: Workspace = None) -> None:
+    """Show each service with its address and health; ends with 1 where one is down."""
+    from flows.tables import print_rows
+    from infra import services
+
+    health = services.status(workspace_path(workspace))
+    print_rows(("service", "state", "address"), [(line.name, line.state, line.url) for line in health])
+    if not health:
+        print(f"no services are up for {workspace_path(workspace)}: `lmle up` starts them")
+    if not health or any(line.state != "up" for line in health):
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(data: DataFolder = None, workspace: Workspace = None) -> None:
+    """Look whether this machine, a workspace and a data folder are fit for a run."""
+    from infra.doctor import examine
+
+    problems = 0
+    for finding in examine(workspace_path(workspace), data):
+        mark = "✗" if finding.problem else "✓"
+        print(f"{mark} {finding.subject:<14} {finding.found}{f'  → {finding.problem}' if finding.problem else ''}")
+        problems += bool(finding.problem)
+    if problems:
+        raise typer.Exit(Exit.USAGE)
+
+
+@app.command()
+def gc(
+    workspace: Workspace = None,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete them; without this, they are only listed.")] = False,
+    older: Annotated[float, typer.Option(min=0, help="Only what is unchanged for so many hours.")] = 24,
+) -> None:
+    """List, or delete, what interrupted attempts left and what no run refers to."""
+    from filelock import Timeout
+
+    from tasks.housekeeping import removable, remove
+
+    space, total = workspace_path(workspace), 0
+    for found in removable(space, older * 3600):
+        try:
+            if delete:
+                remove(found.path)
+        except Timeout:
+            continue  # a process took it up again
+        total += found.size
+        print(f"{found.why:<13} {found.size / 2**20:9.1f} MiB  {found.path.relative_to(space)}")
+    verb = "deleted" if delete else "could be deleted with --delete"
+    print(f"{total / 2**20:.1f} MiB {verb}" if total else "nothing to delete")
+
+
+def main() -> None:
+    """Run the command, and end with one message and an exit code (see `Exit`)."""
+    _unbuffered_lines()
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(_guarded(lambda: app(standalone_mode=False)))
+
+
+def _guarded(call: Callable[[], Any]) -> int:
+    try:
+        code = call()
+    except BrokenPipeError:
+        return Exit.DONE  # as in `lmle show | head`
+    except (Exception, KeyboardInterrupt) as error:
+        code, message = explain(error)
+        print(f"lmle: {message}", file=sys.stderr)
+    return code if isinstance(code, int) else Exit.DONE
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _unbuffered_lines() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(line_buffering=True)
+
+
+if __name__ == "__main__":
+    main()

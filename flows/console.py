@@ -1,0 +1,69 @@
+"""The terminal's side of a run: progress as a bar for the stage at work, or as plain lines."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
+
+PLAIN_WIDTH = 120
+
+
+def console(stderr: bool = False) -> Console:
+    """Of the terminal's width; where the output is no terminal, wide enough for our tables."""
+    found = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=PLAIN_WIDTH, soft_wrap=True)
+
+
+@contextmanager
+def progress_shown() -> Iterator[None]:
+    """Show what the logger `lmle` says on stderr: on a terminal with a bar for the stage at work, else line by line."""
+    out = console(stderr=True)
+    logger = logging.getLogger("lmle")
+    bar = Progress(
+        SpinnerColumn(), TextColumn("{task.description:<12}"), BarColumn(30), MofNCompleteColumn(),
+        TextColumn("{task.fields[words]}"), console=out, transient=True, disable=not out.is_terminal,
+    )  # fmt: skip
+    handler = _Handler(bar) if out.is_terminal else _Plain(out)
+    before = logger.level, logger.propagate
+    logger.propagate = False
+    logger.setLevel(logging.DEBUG if out.is_terminal else logging.INFO)  # a bar takes every step
+    logger.addHandler(handler)
+    try:
+        with bar:
+            yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
+
+
+class _Plain(logging.Handler):
+    def __init__(self, out: Console) -> None:
+        super().__init__()
+        self._out = out
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._out.print(record.getMessage(), markup=False)
+
+
+class _Handler(logging.Handler):
+    """Records with `progress` move the bar of their stage; the others are printed above it."""
+
+    def __init__(self, bar: Progress) -> None:
+        super().__init__()
+        self._bar = bar
+        self._tasks: dict[str, TaskID] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        stage: str = getattr(record, "stage", "")
+        if hasattr(record, "progress"):
+            done, total, words = record.progress
+            if stage not in self._tasks:
+                self._tasks[stage] = self._bar.add_task(stage, words="")
+            self._bar.update(self._tasks[stage], completed=done, total=total, words=words)
+            return
+        if stage in self._tasks:
+            self._bar.remove_task(self._tasks.pop(stage))
+        self._bar.console.print(record.getMessage(), markup=False)

@@ -1,0 +1,112 @@
+"""Tables of results, for the terminal and for other programs."""
+
+import csv
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from flows.console import console
+from flows.runs import Classified, Run
+
+RIVALS = {"prior": "prior", "bce": "BCE", "bce_prior": "BCE cal."}
+FILES_A_TABLE = 5
+
+
+def print_summary(summary: Mapping[str, Any]) -> None:
+    """A run's test scores, attribute by attribute, with the baselines' balanced accuracy beside them."""
+    test, baselines = summary["test"], summary.get("baselines") or {}
+    rivals = {key: name for key, name in RIVALS.items() if baselines.get(key)}
+    binary = "mean_tpr" in test
+    columns = ["balanced", "95 % interval", *(["TPR", "TNR"] if binary else []), "total", *rivals.values()]
+    table = Table(title=f"Test split, {test['images']:,} images", title_justify="left", box=None, pad_edge=False)
+    table.add_column("attribute")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for name, scores in test["attributes"].items():
+        rates = [scores["tpr"], scores["tnr"]] if binary else []
+        table.add_row(
+            name,
+            _percent(scores["balanced_accuracy"]),
+            _interval(scores["interval"]),
+            *map(_percent, [*rates, scores["total_accuracy"]]),
+            *(_percent(baselines[key]["attributes"][name]["balanced_accuracy"]) for key in rivals),
+        )
+    rates = [test["mean_tpr"], test["mean_tnr"]] if binary else []
+    table.add_section()
+    table.add_row(
+        "mean",
+        _percent(test["mean_balanced_accuracy"]),
+        _interval(test["interval"]),
+        *map(_percent, [*rates, test["mean_total_accuracy"]]),
+        *(_percent(baselines[key]["mean_balanced_accuracy"]) for key in rivals),
+        style="bold",
+    )
+    console().print(table)
+
+
+def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A plain table."""
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    console().print(table)
+
+
+def print_runs(known: Sequence[Run]) -> None:
+    """A line for each run."""
+    if not known:
+        print("no runs yet: `lmle run` makes one")
+        return
+    rows = []
+    for run in known:
+        test, data, config = (run.summary[part] for part in ("test", "data", "config"))
+        rows.append(
+            (
+                run.name,
+                _percent(test["mean_balanced_accuracy"]),
+                _percent(test["mean_total_accuracy"]),
+                f"{data['images']:,}",
+                str(len(data["attributes"])),
+                str(config["training"]["rounds"]),
+                str(config["seed"]),
+            )
+        )
+    print_rows(("run", "balanced", "total", "images", "attributes", "rounds", "seed"), rows)
+
+
+def write_predictions(found: Sequence[Classified], output: str) -> None:
+    """Write labels and margins: a table with a column a file, JSON, or CSV with a row a file."""
+    attributes = list(found[0].labels) if found else []
+    if output == "json":
+        rows = [
+            {
+                "file": str(each.file),
+                "attributes": {name: {"label": each.labels[name], "margin": each.margins[name]} for name in attributes},
+            }
+            for each in found
+        ]
+        print(json.dumps(rows, indent=1))
+    elif output == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(["file", *(column for name in attributes for column in (name, f"{name}_margin"))])
+        for each in found:
+            values = (value for name in attributes for value in (each.labels[name], each.margins[name]))
+            writer.writerow([each.file, *values])
+    else:
+        for start in range(0, len(found), FILES_A_TABLE):
+            block = found[start : start + FILES_A_TABLE]
+            print_rows(
+                ("attribute", *(each.file.name for each in block)),
+                [(name, *(f"{each.labels[name]}  {each.margins[name]:6.3f}" for each in block)) for name in attributes],
+            )
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def _interval(interval: Sequence[float] | None) -> str:
+    return "–" if interval is None else f"{100 * interval[0]:.1f} – {100 * interval[1]:.1f}"

@@ -1,0 +1,105 @@
+"""What a workspace could do without: directories of interrupted attempts, and artefacts that no run refers to."""
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from lmle_core.artefact import MARKER, read_commit
+
+DIGEST = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Removable:
+    """A directory that could go.
+
+    Attributes:
+        path: of the directory.
+        why: 'partial', left by an interrupted attempt, or 'unreferenced' by any run.
+        size: bytes.
+    """
+
+    path: Path
+    why: Literal["partial", "unreferenced"]
+    size: int
+
+
+def removable(workspace: Path, older: float) -> list[Removable]:
+    """Directories that no finished run needs and that nobody has touched for a while.
+
+    An artefact is needed where a run's marker names its digest, or the marker of an artefact that is needed does.
+
+    Args:
+        workspace: the workspace.
+        older: seconds since the last change; an unfinished run's artefacts are younger, as a rule.
+
+    Corner cases: a directory that a process is writing now is locked, and left alone.
+    """
+    artefacts = [path for path in _directories(workspace) if not path.name.endswith(".partial")]
+    records = {path: record for path in artefacts if (record := read_commit(path)) is not None}
+    needed = _reachable(workspace, records)
+    limit = time.time() - older
+    found = []
+    for path in _directories(workspace):
+        if path.name.endswith(".partial"):
+            why: Literal["partial", "unreferenced"] = "partial"
+        elif path not in needed:
+            why = "unreferenced"
+        else:
+            continue
+        if _last_change(path) < limit and _unlocked(path):
+            found.append(Removable(path, why, sum(file.stat().st_size for file in path.rglob("*") if file.is_file())))
+    return found
+
+
+def remove(directory: Path) -> None:
+    """Delete an artefact; a crash in the midst leaves something that does not count as committed.
+
+    Raises:
+        filelock.Timeout: where a process is writing it.
+    """
+    with FileLock(f"{_final(directory)}.lock", timeout=0):
+        (directory / MARKER).unlink(missing_ok=True)
+        shutil.rmtree(directory)
+
+
+def _directories(workspace: Path) -> Iterator[Path]:
+    for pattern in ("stages/*/*", "stores/*", "runs/*.partial"):
+        yield from (path for path in sorted(workspace.glob(pattern)) if path.is_dir())
+
+
+def _reachable(workspace: Path, records: dict[Path, dict[str, Any]]) -> set[Path]:
+    by_digest: dict[str, set[Path]] = {}
+    for path, record in records.items():
+        for digest in {record["digest"], *DIGEST.findall(path.name)}:
+            by_digest.setdefault(digest, set()).add(path)
+    pending = [digest for marker in workspace.glob(f"runs/*/{MARKER}") for digest in DIGEST.findall(marker.read_text())]
+    needed: set[Path] = set()
+    while pending:
+        for path in by_digest.get(pending.pop(), set()) - needed:
+            needed.add(path)
+            pending += DIGEST.findall(json.dumps(records[path]["inputs"]))
+    return needed
+
+
+def _final(directory: Path) -> str:
+    return str(directory).removesuffix(".partial")
+
+
+def _last_change(directory: Path) -> float:
+    return max(path.stat().st_mtime for path in (directory, *directory.rglob("*")))
+
+
+def _unlocked(directory: Path) -> bool:
+    try:
+        with FileLock(f"{_final(directory)}.lock", timeout=0):
+            return True
+    except Timeout:
+        return False
