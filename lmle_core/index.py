@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lmle_core import config as configuration
 from lmle_core.clusters import Clusters, cluster
+from lmle_core.kmeans.faiss_blocks import one_faiss_thread
 from lmle_core.kmeans.lloyd import Blocks
 from lmle_core.kmeans.source import BLOCK, Rows, ranges
 from lmle_core.rule import large_margin_rule
@@ -104,7 +105,8 @@ class CentroidIndex:
         k = self.neighbours if k is None else k
         k = min(k, hi - lo) if k else hi - lo
         chosen = faiss.SearchParameters(sel=faiss.IDSelectorRange(lo, hi))  # type: ignore[call-arg]
-        distances, found = self._index.search(np.ascontiguousarray(embeddings), k, params=chosen)
+        with one_faiss_thread():
+            distances, found = self._index.search(np.ascontiguousarray(embeddings), k, params=chosen)
         np.maximum(distances, 0, out=distances)
         return distances if self.squared else np.sqrt(distances), found
 

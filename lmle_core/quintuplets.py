@@ -174,6 +174,8 @@ class _Running:
 
     def see(self, scores: Tensor, candidates: Tensor, barred: Tensor | None = None) -> None:
         """`sign` +1 keeps the farthest, -1 the nearest; an equal one that comes later does not replace it."""
+        if len(candidates) == 0:
+            return
         scores = scores if self.sign > 0 else -scores
         if barred is not None:
             scores = scores.masked_fill(barred, -torch.inf)

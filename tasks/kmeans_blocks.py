@@ -1,8 +1,6 @@
 """K-means over Dask: blocks live on workers, are assigned where they lie, and are added up in their order here."""
 
 from collections.abc import Iterator
-from functools import reduce
-from operator import add
 
 import numpy as np
 import torch
@@ -10,14 +8,14 @@ from distributed import Client, Future
 from numpy.typing import NDArray
 
 from lmle_core.kmeans.assignment import assign_block, prepare
-from lmle_core.kmeans.centroids import Centroids, Partial
-from lmle_core.kmeans.source import BLOCK, Rows, ranges
+from lmle_core.kmeans.centroids import Centroids
+from lmle_core.kmeans.ordered import Assigned, OrderedBlocks
+from lmle_core.kmeans.source import BLOCK, Rows
 
-type Assigned = tuple[Partial, NDArray[np.int32]]
 type Block = tuple[NDArray[np.float32], NDArray[np.int8]]
 
 
-class DaskBlocks:
+class DaskBlocks(OrderedBlocks):
     """Blocks on the workers of a Dask cluster.
 
     A block is a task that reads its rows, and the centroids of a pass are a task of their own: Dask repeats both where
@@ -30,9 +28,8 @@ class DaskBlocks:
     """
 
     def __init__(self, source: Rows, client: Client, *, block: int = BLOCK) -> None:
+        super().__init__(source, block)
         self._client = client
-        self._source = source
-        self._ranges = list(ranges(len(source.labels), block))
         workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
         self._blocks = [
             client.submit(
@@ -45,21 +42,7 @@ class DaskBlocks:
             for number, (lo, hi) in enumerate(self._ranges)
         ]
 
-    @property
-    def source(self) -> Rows:
-        """The rows."""
-        return self._source
-
-    def assign(self, centroids: Centroids) -> Partial:
-        """Every row to the nearest slot of its class."""
-        return reduce(add, (partial for partial, _ in self._each(centroids, rows=False)))
-
-    def assign_rows(self, centroids: Centroids) -> Assigned:
-        """The same, with the slot of each row, int32 (n, A)."""
-        partials, slots = zip(*self._each(centroids, rows=True), strict=True)
-        return reduce(add, partials), np.concatenate(slots)
-
-    def _each(self, centroids: Centroids, rows: bool) -> Iterator[Assigned]:
+    def _each(self, centroids: Centroids, *, rows: bool) -> Iterator[Assigned]:
         shared: Future = self._client.submit(_same, centroids, pure=False)
         pending = [self._client.submit(_assign, block, shared, rows, pure=False) for block in self._blocks]
         while pending:

@@ -1,8 +1,8 @@
-"""The faiss engine: an exact index of the centroids of each class assigns, numpy adds up."""
+"""The faiss engine: an exact index of the centroids of each class assigns, torch adds up."""
 
 from collections.abc import Iterator
-from functools import reduce
-from operator import add
+from contextlib import contextmanager
+from functools import partial as bind
 
 import faiss
 import numpy as np
@@ -10,58 +10,66 @@ import torch
 from numpy.typing import NDArray
 
 from lmle_core.kmeans.assignment import add_up
-from lmle_core.kmeans.centroids import Centroids, Partial
-from lmle_core.kmeans.source import BLOCK, Rows, ranges
+from lmle_core.kmeans.centroids import Centroids
+from lmle_core.kmeans.ordered import Assigned, OrderedBlocks, in_threads
+from lmle_core.kmeans.source import BLOCK, Rows
+
+type Indexes = dict[tuple[int, int], tuple[NDArray[np.int64], "faiss.IndexFlatL2"]]
 
 
-class FaissBlocks:
+class FaissBlocks(OrderedBlocks):
     """Blocks on the CPU through `IndexFlatL2`; the result is the torch engine's up to rows midway between centroids.
 
     Args:
         source: the rows.
+        threads: blocks at a time; None: torch's thread count.
         block: rows of a block.
     """
 
-    def __init__(self, source: Rows, *, block: int = BLOCK) -> None:
-        self._source = source
-        self._ranges = list(ranges(len(source.labels), block))
+    def __init__(self, source: Rows, *, threads: int | None = None, block: int = BLOCK) -> None:
+        super().__init__(source, block)
+        self._threads = threads or torch.get_num_threads()
 
-    @property
-    def source(self) -> Rows:
-        """The rows."""
-        return self._source
+    def _each(self, centroids: Centroids, *, rows: bool) -> Iterator[Assigned]:
+        one = bind(self._one, centroids=centroids, indexes=_indexes(centroids))
+        threads = torch.get_num_threads()
+        try:
+            yield from in_threads(one, len(self._ranges), self._threads, _single_thread)
+        finally:
+            torch.set_num_threads(threads)
 
-    def assign(self, centroids: Centroids) -> Partial:
-        """Every row to the nearest slot of its class."""
-        return reduce(add, (partial for _, partial, _ in self._each(centroids)))
-
-    def assign_rows(self, centroids: Centroids) -> tuple[Partial, NDArray[np.int32]]:
-        """The same, with the slot of each row, int32 (n, A)."""
-        slots = np.empty(self._source.labels.shape, np.int32)
-        partials = []
-        for lo, partial, block in self._each(centroids):
-            slots[lo : lo + len(block)] = block
-            partials.append(partial)
-        return reduce(add, partials), slots
-
-    def _each(self, centroids: Centroids) -> Iterator[tuple[int, Partial, NDArray[np.int32]]]:
-        indexes = _indexes(centroids)
-        for lo, hi in self._ranges:
-            features = np.ascontiguousarray(self._source.features(lo, hi))
-            labels = self._source.labels[lo:hi]
-            slots = np.empty(labels.shape, np.int64)
-            for (attribute, label), (owned, index) in indexes.items():
-                rows = np.flatnonzero(labels[:, attribute] == label)
-                group = attribute if features.shape[1] > 1 else 0
-                _, nearest = index.search(np.ascontiguousarray(features[rows, group]), 1)
-                slots[rows, attribute] = owned[nearest[:, 0]]
-            partial = add_up(torch.tensor(features), torch.from_numpy(slots).T, centroids)
-            yield lo, partial, slots.astype(np.int32)
+    def _one(self, number: int, centroids: Centroids, indexes: Indexes) -> Assigned:
+        lo, hi = self._ranges[number]
+        features = np.ascontiguousarray(self._source.features(lo, hi))
+        labels = self._source.labels[lo:hi]
+        slots = np.empty(labels.shape, np.int64)
+        for (attribute, label), (owned, index) in indexes.items():
+            rows = np.flatnonzero(labels[:, attribute] == label)
+            group = attribute if features.shape[1] > 1 else 0
+            _, nearest = index.search(np.ascontiguousarray(features[rows, group]), 1)
+            slots[rows, attribute] = owned[nearest[:, 0]]
+        return add_up(torch.tensor(features), torch.from_numpy(slots).T, centroids), slots.astype(np.int32)
 
 
-def _indexes(centroids: Centroids) -> dict[tuple[int, int], tuple[NDArray[np.int64], "faiss.IndexFlatL2"]]:
+@contextmanager
+def one_faiss_thread() -> Iterator[None]:
+    """Searches of a few centroids gain nothing from faiss's threads, and wait for each other on a busy machine."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+def _single_thread() -> None:
+    torch.set_num_threads(1)
+    faiss.omp_set_num_threads(1)
+
+
+def _indexes(centroids: Centroids) -> Indexes:
     """For each attribute and class that has slots: the slots, and an index of their centroids."""
-    found = {}
+    found: Indexes = {}
     for attribute, classes in enumerate(centroids.classes):
         for label in np.unique(classes[classes >= 0]):
             owned = np.flatnonzero(classes == label)

@@ -1,22 +1,19 @@
 """The torch engine: blocks of an array, a memory map or an artefact, on a CPU or a GPU."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from functools import partial as bind
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lmle_core.kmeans.assignment import Prepared, assign_block, prepare
-from lmle_core.kmeans.centroids import Centroids, Partial
-from lmle_core.kmeans.source import BLOCK, Rows, ranges
+from lmle_core.kmeans.centroids import Centroids
+from lmle_core.kmeans.ordered import Assigned, OrderedBlocks, in_threads
+from lmle_core.kmeans.source import BLOCK, Rows
 
-type Assigned = tuple[Partial, NDArray[np.int32]]
 
-
-class TorchBlocks:
+class TorchBlocks(OrderedBlocks):
     """Blocks on one torch device.
 
     A CPU computes several blocks at a time, each with a single thread, so that no bit depends on the thread count. A
@@ -39,39 +36,24 @@ class TorchBlocks:
         block: int = BLOCK,
         hold: int | None = None,
     ) -> None:
-        self._source = source
+        super().__init__(source, block)
         self._device = torch.device(device)
-        self._threads = (threads or torch.get_num_threads()) if self._device.type == "cpu" else 1
-        self._ranges = list(ranges(len(source.labels), block))
+        self._threads = threads or torch.get_num_threads()
         if hold is None:
             hold = torch.cuda.mem_get_info(self._device)[0] // 2 if self._device.type == "cuda" else 0
         self._hold = hold
         self._held: dict[int, tuple[Tensor, Tensor]] = {}
 
-    @property
-    def source(self) -> Rows:
-        """The rows."""
-        return self._source
-
-    def assign(self, centroids: Centroids) -> Partial:
-        """Every row to the nearest slot of its class."""
-        return _total(partial for partial, _ in self._each(centroids))
-
-    def assign_rows(self, centroids: Centroids) -> Assigned:
-        """The same, with the slot of each row, int32 (n, A)."""
-        slots = np.empty(self._source.labels.shape, np.int32)
-
-        def fill() -> Iterator[Partial]:
-            for (lo, hi), (partial, block) in zip(self._ranges, self._each(centroids), strict=True):
-                slots[lo:hi] = block
-                yield partial
-
-        return _total(fill()), slots
-
-    def _each(self, centroids: Centroids) -> Iterator[Assigned]:
+    def _each(self, centroids: Centroids, *, rows: bool) -> Iterator[Assigned]:
         one = bind(self._one, centroids=centroids, prepared=prepare(centroids, self._device))
-        numbers = range(len(self._ranges))
-        return map(one, numbers) if self._device.type != "cpu" else _in_threads(one, numbers, self._threads)
+        if self._device.type != "cpu":
+            yield from map(one, range(len(self._ranges)))
+            return
+        threads = torch.get_num_threads()
+        try:
+            yield from in_threads(one, len(self._ranges), self._threads, bind(torch.set_num_threads, 1))
+        finally:
+            torch.set_num_threads(threads)
 
     def _one(self, number: int, centroids: Centroids, prepared: Prepared) -> Assigned:
         features, labels = self._block(number)
@@ -82,32 +64,10 @@ class TorchBlocks:
             return self._held[number]
         lo, hi = self._ranges[number]
         features = np.ascontiguousarray(self._source.features(lo, hi))
-        if not features.flags.writeable and self._device.type == "cpu":  # torch has no read-only tensors
+        if not features.flags.writeable:  # torch has no read-only tensors
             features = features.copy()
-        labels = np.ascontiguousarray(self._source.labels[lo:hi])
-        block = torch.from_numpy(features).to(self._device), torch.from_numpy(labels).to(self._device)
+        block = torch.from_numpy(features).to(self._device), torch.tensor(self._source.labels[lo:hi]).to(self._device)
         if features.nbytes <= self._hold:
             self._hold -= features.nbytes
             self._held[number] = block
         return block
-
-
-def _in_threads(one: Callable[[int], Assigned], numbers: range, threads: int) -> Iterator[Assigned]:
-    """Results in order, a few blocks ahead; torch is single-threaded within each block."""
-    before = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            ahead = [pool.submit(one, number) for number in numbers[: threads + 1]]
-            for number in numbers:
-                yield ahead.pop(0).result()
-                if number + threads + 1 < len(numbers):
-                    ahead.append(pool.submit(one, number + threads + 1))
-    finally:
-        torch.set_num_threads(before)
-
-
-def _total(partials: Iterator[Partial]) -> Partial:
-    total = next(partials)
-    for partial in partials:
-        total += partial
-    return total

@@ -1,0 +1,161 @@
+"""The index: searches of one attribute equal a scan of its centroids, and the rule decides as its definition says."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+
+from lmle_core import config
+from lmle_core.clusters import cluster
+from lmle_core.index import CentroidIndex, build_index
+from lmle_core.kmeans import ArrayRows
+from lmle_core.kmeans.torch_blocks import TorchBlocks
+from lmle_core.rule import large_margin_rule
+from tests.lmle_core.kmeans.random_rows import random_rows
+
+NAMES = ("Bald", "Smiling", "Young")
+
+
+def _index(neighbours: int = 0, squared: bool = False, shared: bool = False) -> tuple[CentroidIndex, ArrayRows]:
+    source = random_rows(600, 3, 8, classes=3, shared=shared)
+    found = cluster(TorchBlocks(source), config.Cluster(size=40), attributes=NAMES, n_classes=3, seed=0, round=0)
+    return CentroidIndex.of(found, 3, neighbours=neighbours, squared=squared), source
+
+
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize("k", [0, 1, 4, 1000])
+def test_a_search_equals_a_scan_of_the_attribute_alone(k: int, squared: bool) -> None:
+    index, source = _index(squared=squared)
+    for attribute in range(3):
+        lo, hi = index.offsets[attribute : attribute + 2]
+        queries = source.array[:50, attribute]
+        distances, rows = index.search(attribute, queries, k)
+        differences = queries[:, None].astype(np.float64) - index.centroids[lo:hi]
+        scan = np.sort((differences**2).sum(-1) if squared else np.linalg.norm(differences, axis=-1), axis=1)
+        count = min(k or hi - lo, hi - lo)
+        assert rows.shape == (50, count)
+        assert ((rows >= lo) & (rows < hi)).all()
+        np.testing.assert_allclose(distances, scan[:, :count], atol=1e-4)
+        alone = faiss.IndexFlatL2(8)
+        alone.add(np.ascontiguousarray(index.centroids[lo:hi]))
+        _, peer = alone.search(np.ascontiguousarray(queries), int(count))
+        np.testing.assert_array_equal(rows - lo, peer)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(("neighbours", "squared"), [(0, False), (4, False), (4, True)])
+def test_classification_is_the_rule_over_the_nearest_centroids(neighbours: int, squared: bool, shared: bool) -> None:
+    index, source = _index(neighbours, squared, shared)
+    labels, margins = index.classify(source.array)
+    assert labels.dtype == np.int8
+    assert margins.dtype == np.float32
+    for attribute in range(3):
+        lo, hi = index.offsets[attribute : attribute + 2]
+        queries = source.array[:, 0 if shared else attribute].astype(np.float64)
+        squares = ((queries[:, None] - index.centroids[lo:hi]) ** 2).sum(-1)
+        distances = squares if squared else np.sqrt(squares)
+        nearest = np.argsort(distances, axis=1)[:, : neighbours or None]
+        expected, expected_margins, _ = large_margin_rule(
+            np.take_along_axis(distances, nearest, 1), index.classes[lo:hi][nearest], 3, squared=squared
+        )
+        np.testing.assert_allclose(margins[:, attribute], expected_margins, atol=1e-4)
+        clear = expected_margins > 1e-4
+        np.testing.assert_array_equal(labels[clear, attribute], expected[clear])
+
+
+def test_one_cluster_a_class_is_the_nearest_class_mean() -> None:
+    source = random_rows(400, 3, 8, classes=3)
+    settings = config.Cluster(per_class=1)
+    found = cluster(TorchBlocks(source), settings, attributes=NAMES, n_classes=3, seed=0, round=0)
+    labels, margins = CentroidIndex.of(found, 3).classify(source.array)
+    for attribute in range(3):
+        means = np.stack(
+            [source.array[source.labels[:, attribute] == c, attribute].mean(0, np.float64) for c in range(3)]
+        )
+        distances = np.linalg.norm(source.array[:, attribute, None] - means, axis=-1)
+        clear = margins[:, attribute] > 1e-4
+        np.testing.assert_array_equal(labels[clear, attribute], distances.argmin(1)[clear])
+
+
+def test_what_is_saved_is_loaded_and_is_faiss_own_file(tmp_path: Path) -> None:
+    index, source = _index(neighbours=4, squared=True)
+    index = replace(index, candidates=({"clusters_per_class": 1, "neighbours": 4, "balanced_accuracy": 0.5},))
+    index.save(tmp_path)
+    again = CentroidIndex.load(tmp_path)
+    assert (again.attributes, again.neighbours, again.squared) == (NAMES, 4, True)
+    assert again.candidates == index.candidates
+    (labels, margins), (again_labels, again_margins) = index.classify(source.array), again.classify(source.array)
+    np.testing.assert_array_equal(labels, again_labels)
+    np.testing.assert_array_equal(margins, again_margins)
+    assert faiss.read_index(str(tmp_path / "centroids.faiss")).ntotal == len(index.centroids)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["ranges"][-1][1] == len(index.centroids)
+    np.savez(
+        tmp_path / "centroids.npz", centroids=index.centroids[::-1], classes=index.classes, attribute=index.classes
+    )
+    with pytest.raises(ValueError, match="hold different centroids"):
+        CentroidIndex.load(tmp_path)
+
+
+def _build(train: ArrayRows, valid: ArrayRows, **settings: tuple[int, ...]) -> CentroidIndex:
+    return build_index(
+        TorchBlocks(train),
+        valid,
+        config.Index(**settings),
+        config.Cluster(),
+        attributes=NAMES[: train.labels.shape[1]],
+        n_classes=3,
+        seed=0,
+    )
+
+
+def test_the_best_candidate_on_the_validation_split_is_taken() -> None:
+    everything = random_rows(900, 3, 8, classes=3)
+    train = ArrayRows(everything.array[:600], everything.labels[:600])
+    valid = ArrayRows(everything.array[600:], everything.labels[600:])
+    index = _build(train, valid, clusters_per_class=(4, 1, 2), neighbours=(3, 0, 5, 100))
+    tried = [(int(c["clusters_per_class"]), int(c["neighbours"])) for c in index.candidates]
+    assert tried == [(1, 0), (2, 0), (2, 3), (2, 5), (4, 0), (4, 3), (4, 5)]  # 3 centroids: k = 3 is all of them
+    scores = [c["balanced_accuracy"] for c in index.candidates]
+    best = index.candidates[int(np.argmax(scores))]
+    assert (index.neighbours, (np.diff(index.offsets) == 3 * best["clusters_per_class"]).all()) == (
+        best["neighbours"],
+        True,
+    )
+    labels, _ = index.classify(valid.array)
+    recalls = [(labels[:, a] == c)[valid.labels[:, a] == c].mean() for a in range(3) for c in range(3)]
+    assert best["balanced_accuracy"] == pytest.approx(np.mean(recalls))
+    assert best["balanced_accuracy"] > 0.6
+
+
+def test_equal_scores_go_to_fewer_clusters_and_all_neighbours() -> None:
+    apart = np.eye(3, 4, dtype=np.float32)  # every candidate is right
+    labels = (np.arange(60) % 3).astype(np.int8)[:, None]
+    rows = ArrayRows(apart[labels[:, 0]][:, None], labels)
+    index = _build(rows, rows, clusters_per_class=(2, 1), neighbours=(2, 0))
+    assert all(c["balanced_accuracy"] == 1 for c in index.candidates)
+    assert (len(index.centroids), index.neighbours) == (3, 0)
+
+
+def test_a_class_that_the_validation_split_lacks_does_not_count() -> None:
+    train = random_rows(300, 2, 8, classes=3)
+    valid = ArrayRows(train.array[:50], np.minimum(train.labels[:50], 1))
+    index = _build(train, valid, clusters_per_class=(1,), neighbours=(0,))
+    assert 0 < index.candidates[0]["balanced_accuracy"] <= 1
+    with pytest.raises(ValueError, match="no validation rows"):
+        _build(train, ArrayRows(train.array[:0], train.labels[:0]))
+
+
+def test_wrong_input_is_refused() -> None:
+    index, source = _index()
+    with pytest.raises(ValueError, match=r"embeddings: expected \(n, 3 or 1, 8\)"):
+        index.classify(source.array[:, :2])
+    with pytest.raises(ValueError, match="unit sphere"):
+        index.classify(3 * source.array)
+    with pytest.raises(ValueError, match="Smiling has no centroid"):
+        replace(index, offsets=index.offsets[[0, 1, 1, 3]])
+    with pytest.raises(ValueError, match="classes: expected 0 to 1"):
+        replace(index, n_classes=2)
