@@ -10,7 +10,8 @@ import importlib.util
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -132,8 +133,7 @@ def committing(
     An exception leaves the partial directory behind for the next attempt, and nothing under the final name.
     """
     partial = directory.with_name(directory.name + ".partial")
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(str(directory) + ".lock"):
+    with _lock(directory):
         if not resume:
             shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(exist_ok=True)
@@ -152,6 +152,35 @@ def committing(
         _fsync(directory.parent)
 
 
+def make_once(
+    directory: Path,
+    stage: str,
+    inputs: Mapping[str, Any],
+    make: Callable[[Path, dict[str, Any]], None],
+    *,
+    resume: bool = False,
+) -> tuple[Reference, bool]:
+    """The committed directory, made by `make(partial, record)` where it is not there yet (see `committing`).
+
+    Returns:
+        Its reference, and whether it was found done.
+    """
+    reference = committed(directory)
+    if reference is not None:
+        return reference, True
+    with _lock(directory):  # a second process waits here, and then finds it done
+        reference = committed(directory)
+        if reference is not None:
+            return reference, True
+        with committing(directory, stage, inputs, resume=resume) as (partial, record):
+            begun = time.perf_counter()
+            make(partial, record)
+            record["seconds"] = round(time.perf_counter() - begun, 3)
+    reference = committed(directory)
+    assert reference is not None
+    return reference, False
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Replace a file's content so that a reader, or a crash, sees the old or the new one whole."""
     partial = path.with_name(path.name + ".partial")
@@ -163,6 +192,12 @@ def write_atomically(path: Path, text: str) -> None:
 def reference_json(reference: Reference) -> dict[str, str]:
     """The reference as plain JSON."""
     return asdict(reference)
+
+
+def _lock(directory: Path) -> FileLock:
+    """The directory's one lock; taken again by the same thread, it is held until the outermost release."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(directory.with_name(f".{directory.name}.lock"), is_singleton=True)
 
 
 def _fsync_tree(directory: Path) -> None:

@@ -65,6 +65,12 @@ class DeviceImages:
         return images.to(self.device, non_blocking=True)
 
 
+def seeded_generator(seed: tuple[int, ...], device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator whose draws follow from a tuple of integers."""
+    entropy = np.random.SeedSequence(seed).generate_state(1, np.uint32)[0]
+    return torch.Generator(device).manual_seed(int(entropy))
+
+
 def augment(images: Tensor, *, flip: bool, shift: float, generator: torch.Generator) -> Tensor:
     """Mirror half of the images and shift each by up to a share of its side, in one gather; edges are repeated.
 

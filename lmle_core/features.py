@@ -70,7 +70,7 @@ class Features:
     def create(cls, directory: Path, images: int, shape: tuple[int, int], shard: int) -> "Features":
         """An empty artefact for `images` rows of shape (G, D), to be filled shard by shard."""
         array = zarr.create_array(
-            store=str(directory / "features.zarr"),
+            store=str(directory / "features"),
             shape=(images, *shape),
             chunks=(min(shard, images), *shape),
             dtype="float32",
@@ -82,7 +82,7 @@ class Features:
     @classmethod
     def open(cls, directory: Path) -> "Features":
         """The artefact in a directory, for reading, or for writing whole shards. Raises ValueError if incomplete."""
-        return cls(directory, zarr.open_array(str(directory / "features.zarr"), mode="r+"))
+        return cls(directory, zarr.open_array(str(directory / "features"), mode="r+"))
 
     def __len__(self) -> int:
         return int(self.array.shape[0])

@@ -1,9 +1,9 @@
 """Scores of a classifier of imbalanced labels: recall of each class, balanced accuracy, and bootstrap intervals."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -54,6 +54,18 @@ class AttributeScores:
             "total_accuracy": _rounded(self.total_accuracy),
             "interval": _rounded_interval(self.interval),
         }
+
+    @classmethod
+    def from_json(cls, attribute: str, values: Mapping[str, Any]) -> Self:
+        """What `to_json` gave."""
+        return cls(
+            attribute=attribute,
+            support=tuple(values["support"]),
+            recall=tuple(values["recall"]),
+            balanced_accuracy=values["balanced_accuracy"],
+            total_accuracy=values["total_accuracy"],
+            interval=_pair(values["interval"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -110,6 +122,21 @@ class Scores:
             "excluded": list(self.excluded),
             "attributes": {scores.attribute: scores.to_json() for scores in self.attributes},
         }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """What `to_json` gave."""
+        return cls(
+            images=values["images"],
+            attributes=tuple(AttributeScores.from_json(name, each) for name, each in values["attributes"].items()),
+            mean_balanced_accuracy=values["mean_balanced_accuracy"],
+            interval=_pair(values["interval"]),
+            mean_total_accuracy=values["mean_total_accuracy"],
+            worst_five_balanced_accuracy=values["worst_five_balanced_accuracy"],
+            mean_recall=tuple(values["mean_recall"]),
+            mean_without_near_random=values["mean_without_near_random"],
+            excluded=tuple(values["excluded"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -329,3 +356,7 @@ def _rounded(value: float | None) -> float | None:
 
 def _rounded_interval(interval: Interval | None) -> list[float | None] | None:
     return None if interval is None else [_rounded(end) for end in interval]
+
+
+def _pair(ends: Sequence[float] | None) -> Interval | None:
+    return None if ends is None else (ends[0], ends[1])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lmle_core.config import Config
-from lmle_core.device import DeviceImages, augment
+from lmle_core.device import DeviceImages, augment, seeded_generator
 from lmle_core.losses import cross_entropy
 from lmle_core.network import (
     Network,
@@ -23,9 +23,8 @@ from lmle_core.network import (
 from lmle_core.optimise import CHECKPOINT, Schedule, Trained, optimise
 from lmle_core.pca import PrincipalComponents
 from lmle_core.sampling import Uniform
-from lmle_core.store import ImageStore
+from lmle_core.store import TRAIN, ImageStore
 
-TRAIN = 0
 PCA_IMAGES = 5000
 CALIBRATION_BATCHES = 50
 Progress = Callable[[int, int], None]
@@ -59,11 +58,8 @@ class Classification:
 
 def augmented(images: DeviceImages, positions: np.ndarray, config: Config, seed: tuple[int, ...]) -> Tensor:
     """The images at the positions, augmented by draws from the seed alone."""
-    entropy = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(1))
-    generator = torch.Generator(images.device).manual_seed(entropy)
-    return augment(
-        images(positions), flip=config.training.flip, shift=config.training.shift, generator=generator
-    ).contiguous(memory_format=torch.channels_last)
+    generator = seeded_generator(seed, images.device)
+    return augment(images(positions), flip=config.training.flip, shift=config.training.shift, generator=generator)
 
 
 def network_spec(store: ImageStore, config: Config) -> NetworkSpec:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lmle_core.clusters import Clusters
 from lmle_core.config import Config
-from lmle_core.device import DeviceImages
+from lmle_core.device import DeviceImages, seeded_generator
 from lmle_core.features import BATCH
 from lmle_core.losses import (
     Headers,
@@ -23,13 +23,13 @@ from lmle_core.losses import (
     softmax_ratio,
     triple_header_hinge,
 )
-from lmle_core.margins import margin_table
+from lmle_core.margins import margins_of
 from lmle_core.network import Network, Output, load_network, save_network
 from lmle_core.optimise import CHECKPOINT, Objective, Schedule, Trained, optimise
-from lmle_core.prior import TRAIN, Progress, augmented, class_count, network_spec, starting_network
+from lmle_core.prior import Progress, augmented, class_count, network_spec, starting_network
 from lmle_core.quintuplets import Quintuplets, mine
 from lmle_core.sampling import Sampler, make_sampler
-from lmle_core.store import ImageStore
+from lmle_core.store import TRAIN, ImageStore
 
 OPTIMISER = "optimiser.pt"
 IMAGES_OF_A_QUINTUPLET = 5
@@ -65,8 +65,7 @@ class Round:
 
     def generator(self, iteration: int) -> torch.Generator:
         """Draws the pools of an iteration."""
-        entropy = np.random.SeedSequence((*self.seed, iteration, 1)).generate_state(1, np.uint32)[0]
-        return torch.Generator(self.labels.device).manual_seed(int(entropy))
+        return seeded_generator((*self.seed, iteration, 1), self.labels.device)
 
 
 @dataclass(frozen=True)
@@ -249,6 +248,16 @@ def images_of_a_batch(config: Config) -> int:
     return config.training.batch * (IMAGES_OF_A_QUINTUPLET if config.quintuplets.mode == "table" else 1)
 
 
+def margin_table(labels: np.ndarray, clusters: Clusters, classes: int, config: Config) -> np.ndarray:
+    """Margins g1, g2, g3 of the anchors of each class of each attribute, float32 (3, A, C), in the distance's units."""
+    sizes = np.stack([(labels == c).sum(0) for c in range(classes)], axis=1)
+    numbers = np.stack([(clusters.centroid_class == c).sum(1) for c in range(classes)], axis=1)
+    margins = margins_of(config.loss, sizes, sizes / np.maximum(numbers, 1))
+    return np.stack(
+        [np.broadcast_to(np.float32(margin), sizes.shape) for margin in (margins.g1, margins.g2, margins.g3)]
+    )
+
+
 def train_round(
     number: int,
     store: ImageStore,
@@ -297,7 +306,7 @@ def train_round(
         assignment=torch.from_numpy(clusters.assignment.astype(np.int64)).to(device),
         cluster_class=torch.from_numpy(clusters.centroid_class.astype(np.int64)).to(device),
         costs=costs.to(device),
-        margins=torch.from_numpy(margin_table(labels, classes, config)).to(device),
+        margins=torch.from_numpy(margin_table(labels, clusters, classes, config)).to(device),
         config=config,
         seed=seed,
     )

@@ -40,17 +40,20 @@ class StagePolicy(CachePolicy):
     ignore: tuple[str, ...] = ("workspace",)
 
     def key(self, inputs: Mapping[str, Any]) -> str:
-        """The artefact's key for these task inputs: 32 hexadecimal digits.
+        """The artefact's key for these task inputs: 32 hexadecimal digits. Raises TypeError, see `identity`."""
+        return stage_key(self.stage, code_version(self.code), self.identity(inputs))
+
+    def identity(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What counts of these task inputs, as JSON.
 
         Raises:
             TypeError: for an input that is neither data nor ignored.
         """
-        counted = {
+        return {
             name: _identity(name, value)
             for name, value in inputs.items()
             if name not in self.ignore and not isinstance(value, Path | Engines | None)
         }
-        return stage_key(self.stage, code_version(self.code), counted)
 
     def compute_key(
         self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any

@@ -1,0 +1,197 @@
+"""Evaluation: the health of each round on the validation split, and the test scores beside the baselines'."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lmle_core.clusters import Clusters
+from lmle_core.config import Config
+from lmle_core.features import Features
+from lmle_core.health import spread
+from lmle_core.index import CentroidIndex
+from lmle_core.kmeans import StoredRows
+from lmle_core.kmeans.seeding import Start, warm_start
+from lmle_core.metrics import gain, score
+from lmle_core.predictions import Predictions
+from lmle_core.prior import class_count
+from lmle_core.store import TEST, TRAIN, VALID, ImageStore
+
+TAIL = 0.1
+"""Share of a round's curves, from its end, that its figures are means over."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A classifier to compare with: features and their index, or logits.
+
+    Attributes:
+        features: of every image; for logits (N, A, C).
+        index: decides by the large-margin rule; None: the features are logits.
+    """
+
+    features: Path
+    index: Path | None = None
+
+
+def assess(
+    store: ImageStore,
+    features: Path,
+    clusters: Clusters,
+    previous: Clusters | None,
+    curves: list[dict[str, float]] | None,
+    number: int,
+) -> dict[str, Any]:
+    """The health of the features after a round, as JSON.
+
+    The round's clusters, their centroids moved to the means of the new features, classify the validation split by the
+    rule with all centroids.
+
+    Args:
+        store: the images.
+        features: artefact after the round.
+        clusters: that the round was trained on; for round 0, those of the prior features themselves.
+        previous: the clusters of the round before, for the NMI.
+        curves: of the round's training.
+        number: of the round; 0 is the prior.
+    """
+    rows = store.rows(TRAIN)
+    means = warm_start(
+        StoredRows(str(features), store.labels[rows], rows), Start(clusters.assignment, clusters.centroid_class)
+    )
+    index = CentroidIndex.of(replace(clusters, centroids=means.values), class_count(store.labels))
+    valid = store.rows(VALID)
+    embeddings = Features.open(features).rows(valid)
+    labels, _ = index.classify(embeddings)
+    scores = score(store.labels[valid], labels, store.attributes, class_count(store.labels), bootstrap=0)
+    spreads = spread(embeddings)
+    figures = _tail_means(curves or [])
+    return {
+        "round": number,
+        "loss": {name.removeprefix("loss_"): value for name, value in figures.items() if name.startswith("loss_")}
+        or None,
+        "active_share": figures.get("active_share"),
+        "spread": {"mean": _rounded(spreads.mean()), "least": _rounded(spreads.min())},
+        "spreads": {name: _rounded(value) for name, value in _named(store.attributes, spreads).items()},
+        "nmi": _rounded(clusters.nmi(previous)) if previous is not None else None,
+        "clusters": int((clusters.centroid_class >= 0).sum()),
+        "empty": clusters.empties,
+        "inertia": _rounded(clusters.inertia.sum()),
+        "validation": {name: value for name, value in scores.to_json().items() if name != "attributes"},
+    }
+
+
+def evaluate(
+    store: ImageStore,
+    features: Path,
+    index: CentroidIndex,
+    rivals: Mapping[str, Rival],
+    config: Config,
+    directory: Path,
+) -> None:
+    """Classify the validation and the test split and score the test split, with every rival on the same images.
+
+    Args:
+        store: the images.
+        features: artefact of the last round.
+        index: built on it.
+        rivals: by name; one named 'bce' is scored at ½, and as 'bce_prior' at the training prior.
+        config: bootstrap and seed.
+        directory: gets `predictions.parquet` and `scores.json`.
+    """
+    classes = class_count(store.labels)
+    rows = np.sort(np.concatenate([store.rows(VALID), store.rows(TEST)]))
+    test = store.split[rows] == TEST
+    labels, margins = index.classify(Features.open(features).rows(rows))
+    clean = store.clean_labels[rows] if store.clean_labels is not None else None
+    predictions = Predictions(
+        filename=np.array([store.filenames[row] for row in rows]),
+        split=store.split[rows],
+        attributes=store.attributes,
+        labels=store.labels[rows],
+        clean_labels=clean,
+        predictions=labels,
+        margins=margins,
+    )
+    predictions.save(directory / "predictions.parquet")
+    others = {"majority": np.broadcast_to(_majority(store, classes), labels[test].shape)}
+    for name, rival in rivals.items():
+        values = Features.open(rival.features).rows(rows[test])
+        if rival.index is not None:
+            others[name] = CentroidIndex.load(rival.index).classify(values)[0]
+        else:
+            others[name] = threshold(values, None)
+            others[f"{name}_prior"] = threshold(values, class_shares(store.labels[store.rows(TRAIN)], classes))
+
+    def scored(truth: np.ndarray, answers: np.ndarray, bootstrap: int = config.evaluation.bootstrap) -> dict[str, Any]:
+        return score(truth, answers, store.attributes, classes, bootstrap=bootstrap, seed=config.seed).to_json()
+
+    truth = store.labels[rows]
+    scores = {
+        "validation": scored(truth[~test], labels[~test], 0),
+        "test": scored(truth[test], labels[test]),
+        "test_clean": scored(clean[test], labels[test]) if clean is not None else None,
+        "baselines": {name: scored(truth[test], answers) for name, answers in others.items()},
+        "baselines_clean": (
+            {name: scored(clean[test], answers) for name, answers in others.items()} if clean is not None else None
+        ),
+        "gains": {
+            name: gain(
+                truth[test],
+                labels[test],
+                answers,
+                classes,
+                bootstrap=config.evaluation.bootstrap,
+                seed=config.seed,
+            ).to_json()
+            for name, answers in others.items()
+        },
+    }
+    (directory / "scores.json").write_text(json.dumps(scores, indent=1))
+
+
+def class_shares(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Share of each class of each attribute, float64 (A, C), of labels (N, A)."""
+    return np.stack([(labels == c).mean(0) for c in range(classes)], axis=1)
+
+
+def threshold(logits: np.ndarray, shares: np.ndarray | None) -> np.ndarray:
+    """Decide by class probability, int8 (n, A): the largest, or the one that most exceeds its share in training.
+
+        y = argmax_c p(c | x)    or    y = argmax_c p(c | x) / π_c
+
+    For two classes these are thresholds of ½ and of the training prior π_1.
+
+    Args:
+        logits: shape (n, A, C).
+        shares: π, shape (A, C), or None.
+
+    Corner cases: a class that training never showed is never chosen.
+    """
+    if shares is None:
+        return logits.argmax(-1).astype(np.int8)
+    with np.errstate(divide="ignore"):
+        adjusted = np.where(shares > 0, logits - np.log(shares), -np.inf)
+    return adjusted.argmax(-1).astype(np.int8)
+
+
+def _named(attributes: tuple[str, ...], values: np.ndarray) -> dict[str, float]:
+    """Values by attribute; features that all attributes share have one value for all."""
+    return {name: float(values[a if len(values) > 1 else 0]) for a, name in enumerate(attributes)}
+
+
+def _majority(store: ImageStore, classes: int) -> np.ndarray:
+    return class_shares(store.labels[store.rows(TRAIN)], classes).argmax(1).astype(np.int8)
+
+
+def _tail_means(curves: list[dict[str, float]]) -> dict[str, float]:
+    tail = curves[-max(1, round(TAIL * len(curves))) :] if curves else []
+    names = [name for name in (tail[0] if tail else {}) if name.startswith("loss_") or name == "active_share"]
+    return {name: _rounded(np.mean([point[name] for point in tail])) for name in names}
+
+
+def _rounded(value: Any) -> float:
+    return round(float(value), 6)

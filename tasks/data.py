@@ -1,0 +1,44 @@
+"""Tasks for the data: procedural faces, and image files into a store."""
+
+import time
+from pathlib import Path
+
+from prefect import task
+
+from lmle_core.artefact import Reference
+from lmle_core.config import Data
+from tasks.cache import StagePolicy
+from tasks.ingest import ingest, synthesise
+from tasks.progress import Progress, stage_ended
+from tasks.stage import OPTIONS
+from tasks.workers import Workers
+
+
+@task(
+    name="synth",
+    cache_policy=StagePolicy(stage="synth", code="lmle_core.faces", ignore=("workspace", "workers")),
+    retries=1,
+    **OPTIONS,
+)
+def synth(images: int, label_noise: float, seed: int, workspace: Path, workers: Workers) -> Reference:
+    """Procedural faces in CelebA's layout."""
+    begun = time.perf_counter()
+    data = Data(images=images, label_noise=label_noise)
+    reference = synthesise(data, seed, workspace, workers.client(), Progress("synth", "faces"))
+    stage_ended("synth", found=False, seconds=time.perf_counter() - begun)
+    return reference
+
+
+@task(
+    name="ingest",
+    cache_policy=StagePolicy(stage="ingest", code="lmle_core.ingest", ignore=("workspace", "workers", "directory")),
+    retries=1,
+    **OPTIONS,
+)
+def ingest_images(directory: Path, fingerprint: str, data: Data, workspace: Path, workers: Workers) -> Reference:
+    """The image store of a folder in CelebA's layout; `fingerprint` says which state of the folder."""
+    del fingerprint  # part of the task's key
+    begun = time.perf_counter()
+    reference = ingest(directory, data, workspace, workers.client(), Progress("ingest", "images"))
+    stage_ended("ingest", found=False, seconds=time.perf_counter() - begun)
+    return reference

@@ -1,0 +1,53 @@
+"""Task: round 0, the prior that the first clustering and the network start from; and the baselines made likewise."""
+
+from pathlib import Path
+
+from lmle_core.artefact import Reference
+from lmle_core.config import Config
+from lmle_core.device import choose_device, set_threads
+from lmle_core.prior import fit_pca, make_prior, train_classifier
+from lmle_core.store import TRAIN, ImageStore
+from lmle_core.training import images_of_a_batch, iterations_of_a_round
+from tasks.progress import Progress
+from tasks.stage import stage
+
+VIEW = (
+    "seed",
+    "trunk",
+    "prior",
+    "training.batch",
+    "training.flip",
+    "training.shift",
+    "training.weight_decay",
+    "training.dimensions",
+)
+"""What of the configuration the stages of this module depend on."""
+
+
+@stage("prior", "lmle_core.prior", resume=True, exclusive=True)
+def prior(directory: Path, store: Reference, config: Config, workspace: Path) -> None:
+    """Pre-train, or fit, what gives the first features."""
+    set_threads(config.engines.threads)
+    device = choose_device(config.engines.device)
+    make_prior(ImageStore.open(store.path), config, device, directory, Progress("prior", "iterations"))
+
+
+@stage("bce", "lmle_core.prior", resume=True, exclusive=True)
+def bce(directory: Path, store: Reference, config: Config, epochs: float, workspace: Path) -> None:
+    """Train the BCE baseline for as many images as the whole run sees."""
+    set_threads(config.engines.threads)
+    device = choose_device(config.engines.device)
+    train_classifier(ImageStore.open(store.path), config, device, directory, epochs, Progress("bce", "iterations"))
+
+
+@stage("pca", "lmle_core.prior")
+def pca(directory: Path, store: Reference, config: Config, workspace: Path) -> None:
+    """Fit principal components of pixels."""
+    fit_pca(ImageStore.open(store.path), config, directory)
+
+
+def epochs_seen(config: Config, store: Reference) -> float:
+    """Passes over the training split that a whole run makes: pre-training on the attributes, and all rounds."""
+    images = len(ImageStore.open(store.path).rows(TRAIN))
+    rounds = config.training.rounds * iterations_of_a_round(images, config) * images_of_a_batch(config) / images
+    return round(rounds + (config.prior.epochs if config.prior.kind in {"bce", "identity"} else 0), 6)

@@ -1,0 +1,65 @@
+"""A run in MLflow: what the flow tells the tracker, taken from the artefacts."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import simplejpeg
+
+from lmle_core.artefact import Reference, read_commit
+from lmle_core.config import Config
+from lmle_core.gallery import joined_steps
+from lmle_core.publish import describe
+from lmle_core.store import TEST, ImageStore
+from tasks.registry import RegisteredModel
+from tasks.tracking import METRICS, SCORES, Tracker
+
+ARTIFACTS = ("summary.json", "timings.json", "attributes.csv", "predictions.parquet", "report.html")
+
+
+def begin_record(run: str, store: Reference, config: Config, code: str, workspace: Path) -> Tracker:
+    """Find or make the run's record."""
+    tracker = Tracker.open(config.engines, workspace, run, run)
+    tracker.start(
+        config.model_dump(mode="json"),
+        describe(ImageStore.open(store.path)),
+        config_digest=config.digest(),
+        code=code,
+    )
+    return tracker
+
+
+def record_round(tracker: Tracker, health: Reference, networks: Sequence[Reference]) -> None:
+    """Record a round: its health and, from round 1, the curves and the speed of its training."""
+    figures: dict[str, Any] = json.loads((Path(health.path) / "health.json").read_text())
+    metrics = {name: figures["validation"][name] for name in SCORES if figures["validation"].get(name) is not None}
+    metrics["spread"] = figures["spread"]["mean"]
+    metrics |= {name: figures[name] for name in ("nmi", "active_share") if figures[name] is not None}
+    metrics |= {f"loss_{name}": value for name, value in (figures["loss"] or {}).items()}
+    curves: dict[str, list[tuple[int, float]]] = {}
+    if networks:
+        rounds = [json.loads((Path(network.path) / "curves.json").read_text()) for network in networks]
+        steps, points = joined_steps(rounds)[-1], rounds[-1]
+        for name in METRICS.intersection(points[0]):
+            curves[name] = [(step, point[name]) for step, point in zip(steps, points, strict=True)]
+        speed = (read_commit(Path(networks[-1].path)) or {}).get("images_per_second")
+        if speed is not None:
+            metrics["images_per_second"] = speed
+    tracker.round(figures["round"], metrics, curves)
+
+
+def finish_record(tracker: Tracker, run: Reference, store: Reference, config: Config) -> RegisteredModel:
+    """Record the test scores and the files, and register the model."""
+    directory = Path(run.path)
+    images = ImageStore.open(store.path)
+    row = images.rows(TEST)[0]
+    example = simplejpeg.encode_jpeg(images.gather([row])[0].transpose(1, 2, 0).copy(), quality=95)
+    model = tracker.register(directory, config.engines.model, images.attributes, example)
+    summary = json.loads((directory / "summary.json").read_text())
+    tracker.finish(
+        summary["test"],
+        [directory / name for name in ARTIFACTS],
+        sorted((directory / "figures").iterdir()),
+    )
+    return model

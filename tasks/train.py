@@ -1,0 +1,66 @@
+"""Tasks: mine a round's quintuplets, and train it."""
+
+from pathlib import Path
+
+from lmle_core.artefact import Reference
+from lmle_core.clusters import Clusters
+from lmle_core.config import Config
+from lmle_core.device import choose_device, set_threads
+from lmle_core.features import Features
+from lmle_core.quintuplets import Quintuplets
+from lmle_core.store import TRAIN, ImageStore
+from lmle_core.training import mine_quintuplets, mining_subset, train_round
+from tasks.progress import Progress
+from tasks.stage import stage
+
+
+@stage("quintuplets", "lmle_core.training")
+def quintuplets(
+    directory: Path,
+    store: Reference,
+    features: Reference,
+    clusters: Reference,
+    number: int,
+    config: Config,
+    workspace: Path,
+) -> None:
+    """Mine the quintuplets of a round over its random subset of the training images ('table' mode)."""
+    set_threads(config.engines.threads)
+    images = ImageStore.open(store.path)
+    rows = images.rows(TRAIN)
+    subset = mining_subset(len(rows), config, number)
+    mine_quintuplets(
+        Features.open(Path(features.path)).rows(rows[subset]),
+        images.labels[rows[subset]],
+        Clusters.load(Path(clusters.path)).assignment[subset],
+        subset,
+        config,
+        (config.seed, 6, number),
+        choose_device(config.engines.device),
+    ).save(directory)
+
+
+@stage("train", "lmle_core.training", resume=True, exclusive=True)
+def train(
+    directory: Path,
+    store: Reference,
+    clusters: Reference,
+    previous: Reference,
+    table: Reference | None,
+    number: int,
+    config: Config,
+    workspace: Path,
+) -> None:
+    """Train one round."""
+    set_threads(config.engines.threads)
+    train_round(
+        number,
+        ImageStore.open(store.path),
+        Clusters.load(Path(clusters.path)),
+        Path(previous.path),
+        config,
+        choose_device(config.engines.device),
+        directory,
+        quintuplets=Quintuplets.load(Path(table.path)) if table else None,
+        progress=Progress(f"train {number}", "iterations"),
+    )
