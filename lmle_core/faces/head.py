@@ -39,12 +39,9 @@ def paint_ears(portrait: Portrait) -> None:
 def paint_head(portrait: Portrait) -> None:
     """The head's skin, rounded by light and shade."""
     canvas, anatomy = portrait.canvas, portrait.anatomy
-    outline = portrait.at(anatomy.outline, relief=0)
-    canvas.fill(outline, portrait.skin)
-    middle = ellipse(0, -2, anatomy.half_width * 0.66, 42)
-    canvas.glaze(portrait.at(middle, relief=0.6), shade(portrait.skin, 1.08), 0.6, softness=9)
-    rim = np.concatenate((outline, outline[:1]))
-    canvas.glaze(rim, shade(portrait.skin, 0.6), 0.5, softness=2.5, line=portrait.px(4))
+    canvas.fill(portrait.at(anatomy.outline, relief=0), shade(portrait.skin, 0.78))
+    front = anatomy.outline * (0.9, 0.93) - (0.0, 1.0)
+    canvas.glaze(portrait.at(front, relief=0.12), shade(portrait.skin, 1.03), 1.0, softness=3.5)
     _chin(portrait)
     _cheeks(portrait)
 
