@@ -161,7 +161,7 @@ def _ingest_shard(partial: Path, shard: int) -> ShardResult:
         except ValueError as error:
             quarantined.append((name, str(error)))
     images[lo:hi] = pixels
-    _fsync(chunk_file(partial, shard))  # zarr renames without; the record below must not outlive its chunk
+    fsync(chunk_file(partial, shard))  # zarr renames without; the record below must not outlive its chunk
     result = ShardResult(shard, hi - lo, sources.hexdigest()[:32], _pixel_digest(pixels), tuple(quarantined))
     result.save(record)
     return result
@@ -273,6 +273,7 @@ def _pixel_digest(pixels: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest()[:32]
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """See that a file is on the disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())

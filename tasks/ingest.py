@@ -1,7 +1,7 @@
 """Data in, spread over Dask by shards: image files into a store, or procedural faces into files."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,12 @@ from typing import Any
 from distributed import Client, as_completed
 from filelock import FileLock
 
-from lmle_core.artefact import Reference, code_version, committed, committing, stage_key
+from lmle_core.artefact import Reference, code_version, make_once, stage_key
 from lmle_core.celeba.annotations import read_celeba
+from lmle_core.celeba.checksums import check_sums
+from lmle_core.celeba.images import FOLDER
 from lmle_core.config import Data
-from lmle_core.ingest import check_quarantine, create_store, ingest_shard, publish, read_quarantine
+from lmle_core.ingest import check_quarantine, create_store, fsync, ingest_shard, publish, read_quarantine
 
 type Progress = Callable[[int, int], None]
 """Called with the number of images done, and of all."""
@@ -40,7 +42,8 @@ def ingest(
         progress: is told of finished images.
 
     Returns:
-        Its digest is that of the content, whatever the number of workers.
+        Its digest is that of the content, whatever the number of workers. The marker's `published_files` tells which
+        files carry the names of CelebA's, and whether they have the published checksum.
 
     Raises:
         DataError: for a data set that is refused.
@@ -69,8 +72,11 @@ def ingest(
                 if progress is not None:
                     progress(done, images)
         record["digest"] = publish(partial, data.quarantine)
+        record["published_files"] = {
+            checksum.file: checksum.ok for checksum in check_sums(source_directory) if checksum.found
+        }
 
-    reference = _once(directory, "ingest", inputs, make)
+    reference, _ = make_once(directory, "ingest", inputs, make, resume=True)
     listed = ((entry["file"], entry["reason"]) for entry in read_quarantine(directory))
     check_quarantine(listed, images, data.quarantine)  # a store that is there may have been made with another share
     return reference
@@ -106,17 +112,20 @@ def synthesise(data: Data, seed: int, workspace: Path, client: Client, progress:
         write_annotations(partial, data.images, seed, data.label_noise)
         shutil.rmtree(partial / DRAWN)
 
-    return _once(workspace.absolute() / "stages" / "synth" / key, "synth", inputs, make)
+    reference, _ = make_once(workspace.absolute() / "stages" / "synth" / key, "synth", inputs, make, resume=True)
+    return reference
 
 
 def draw_shard(directory: Path, lo: int, hi: int, seed: int) -> int:
     """Draw the faces lo to hi - 1 unless a marker says that they are there; returns how many they are."""
-    from lmle_core.faces import write_images
+    from lmle_core.faces import file_name, write_images
 
     marker = directory / DRAWN / f"{lo:08}-{hi:08}"
     with FileLock(marker.with_suffix(".lock")):
         if not marker.exists():
             write_images(directory, range(lo, hi), seed)
+            for i in range(lo, hi):
+                fsync(directory / FOLDER / file_name(i))
             marker.touch()
     return hi - lo
 
@@ -134,27 +143,3 @@ def _spread[T](
         yield (future.result() for future in as_completed(futures))
     finally:
         client.cancel(futures)
-
-
-def _once(
-    directory: Path, stage: str, inputs: Mapping[str, Any], make: Callable[[Path, dict[str, Any]], None]
-) -> Reference:
-    """The committed directory: found, or made by `make(partial, record)`, or continued where an attempt was cut off."""
-    found = committed(directory)
-    if found is not None:
-        return found
-    try:
-        with committing(directory, stage, inputs, resume=True) as (partial, record):
-            if committed(directory) is not None:  # by another process, while this one waited for its turn
-                partial.rmdir()
-                raise _MadeMeanwhileError
-            make(partial, record)
-    except _MadeMeanwhileError:
-        pass
-    found = committed(directory)
-    assert found is not None
-    return found
-
-
-class _MadeMeanwhileError(Exception):
-    """Leaves `committing` without a commit."""

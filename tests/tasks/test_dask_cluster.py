@@ -1,0 +1,86 @@
+"""The Dask cluster of a run: its own, single-threaded and gone afterwards, or one at an address, left running."""
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+from distributed import Client, LocalCluster
+
+from lmle_core.config import Engines
+from tasks import dask_cluster
+from tasks.dask_cluster import ADDRESS_VARIABLE, DaskError, dask_client
+
+OWN = Engines(dask_workers=2, dask_memory="3GiB")
+
+
+@pytest.fixture(autouse=True)
+def no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ADDRESS_VARIABLE, raising=False)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[LocalCluster]:
+    """A cluster that somebody else started, in this process."""
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as cluster:
+        yield cluster
+
+
+def threads() -> tuple[str | None, int, bool]:
+    """OpenMP's threads, which are torch's too, and OpenCV's; and whether a dashboard was imported."""
+    import cv2
+
+    return os.environ.get("OMP_NUM_THREADS"), cv2.getNumThreads(), "bokeh" in sys.modules
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_an_own_cluster_has_single_threaded_processes_and_ends_with_the_context(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with dask_client(OWN) as client:
+        assert set(client.run(threads).values()) == {("1", 1, False)}
+        assert set(client.nthreads().values()) == {1}
+        pids = set(client.run(os.getpid).values())
+        assert len(pids) == 2
+        assert os.getpid() not in pids
+        assert all(worker["memory_limit"] == 3 * 2**30 for worker in client.scheduler_info()["workers"].values())
+    assert not any(alive(pid) for pid in pids)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_cluster_at_an_address_is_used_and_left_running(
+    running: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with dask_client(Engines(dask_address=running.scheduler_address)) as client:
+        assert client.submit(int, "7").result() == 7
+    monkeypatch.setenv(ADDRESS_VARIABLE, running.scheduler_address)
+    with dask_client(Engines()) as client:
+        assert client.scheduler.address == running.scheduler_address
+        assert "lmle-single-threaded" in client.run(lambda dask_worker: list(dask_worker.plugins)).popitem()[1]
+    with Client(running) as client:
+        assert client.submit(int, "8").result() == 8
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://"])
+def test_an_address_without_a_scheduler_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask_cluster, "CONNECT_SECONDS", 0.5)
+    with pytest.raises(DaskError) as caught, dask_client(Engines(dask_address=address)):
+        pass
+    assert address in str(caught.value)
+    assert "LMLE_DASK_ADDRESS" in str(caught.value)
+
+
+def test_an_error_inside_the_context_ends_an_own_cluster_too() -> None:
+    pids: list[int] = []
+    with pytest.raises(ZeroDivisionError), dask_client(OWN.model_copy(update={"dask_workers": 1})) as client:
+        pids += client.run(os.getpid).values()
+        client.submit(divmod, 1, 0).result()
+    assert pids
+    assert not any(alive(pid) for pid in pids)

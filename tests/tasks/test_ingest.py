@@ -1,0 +1,219 @@
+"""Data in over Dask: the same bytes for any number of workers, after a kill, and after the death of a worker."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from distributed import Client
+
+from lmle_core.artefact import read_commit
+from lmle_core.celeba.annotations import read_celeba
+from lmle_core.config import Data, Engines
+from lmle_core.faces import write_faces
+from lmle_core.ingest import QuarantineError
+from lmle_core.store import ImageStore, chunk_file
+from tasks import ingest as ingest_module
+from tasks.dask_cluster import dask_client
+from tasks.ingest import draw_shard, ingest, synthesise
+from tests.lmle_core.celeba.small import jpeg, write_small
+
+IMAGES, SHARDS = 200, 13
+DATA = Data(height=20, width=16, shard=16)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with dask_client(Engines(dask_workers=2, dask_memory="3GiB")) as client:
+        yield client
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return write_small(tmp_path / "data", images=IMAGES)
+
+
+def shards(store: Path) -> dict[int, tuple[int, bytes, int, bytes]]:
+    """Times and bytes of chunk and record of each finished shard."""
+    states = {}
+    for record in sorted((store / "shards").glob("*.json")):
+        chunk = chunk_file(store, int(record.stem))
+        states[int(record.stem)] = (
+            chunk.stat().st_mtime_ns, chunk.read_bytes(), record.stat().st_mtime_ns, record.read_bytes(),
+        )  # fmt: skip
+    return states
+
+
+def test_a_data_set_becomes_a_committed_store_once(directory: Path, tmp_path: Path, client: Client) -> None:
+    told: list[tuple[int, int]] = []
+    reference = ingest(directory, DATA, tmp_path, client, lambda done, images: told.append((done, images)))
+    assert len(told) == SHARDS
+    assert told[-1] == (IMAGES, IMAGES)
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    path = Path(reference.path)
+    assert path.parent == tmp_path / "stores"
+    assert path.suffix == ".zarr"
+    commit = read_commit(path)
+    assert commit is not None
+    assert commit["published_files"]["list_attr_celeba.txt"] is False
+    store = ImageStore.open(path)
+    assert store.digest == reference.digest
+    assert np.array_equal(store.labels, read_celeba(directory).labels)
+    before = shards(path)
+    again = ingest(directory, DATA, tmp_path, client, lambda done, images: told.append((done, images)))
+    assert again == reference
+    assert len(told) == SHARDS
+    assert shards(path) == before
+
+
+def test_one_worker_or_two_give_the_same_bytes(directory: Path, tmp_path: Path, client: Client) -> None:
+    two = ingest(directory, DATA, tmp_path / "two", client)
+    with dask_client(Engines(dask_workers=1, dask_memory="3GiB")) as single:
+        one = ingest(directory, DATA, tmp_path / "one", single)
+    assert one.digest == two.digest
+    assert [state[1::2] for state in shards(Path(one.path)).values()] == [
+        state[1::2] for state in shards(Path(two.path)).values()
+    ]
+
+
+def test_chosen_attributes_are_stored_in_their_order(directory: Path, tmp_path: Path, client: Client) -> None:
+    data = DATA.model_copy(update={"attributes": ("Attribute_2", "Attribute_0")})
+    store = ImageStore.open(ingest(directory, data, tmp_path, client).path)
+    assert store.attributes == ("Attribute_2", "Attribute_0")
+    assert np.array_equal(store.labels, read_celeba(directory).labels[:, [2, 0]])
+
+
+def test_a_killed_worker_loses_nothing(directory: Path, tmp_path: Path, client: Client) -> None:
+    undisturbed = ingest(directory, DATA, tmp_path / "undisturbed", client)
+    victims = sorted(client.run(os.getpid).values())
+    told: list[int] = []
+
+    def kill_one(done: int, images: int) -> None:
+        if not told:
+            os.kill(victims[0], signal.SIGKILL)
+        told.append(done)
+
+    reference = ingest(directory, DATA, tmp_path / "disturbed", client, kill_one)
+    assert reference.digest == undisturbed.digest
+    assert told[-1] == IMAGES
+
+
+RUN = """
+import sys
+from pathlib import Path
+
+from lmle_core.config import Data, Engines
+from tasks.dask_cluster import dask_client
+from tasks.ingest import ingest
+
+if __name__ == "__main__":
+    with dask_client(Engines(dask_workers=1, dask_memory="3GiB")) as client:
+        data = Data(height=20, width=16, shard=16)
+        ingest(Path(sys.argv[1]), data, Path(sys.argv[2]), client, lambda done, images: print(done, flush=True))
+"""
+
+
+def test_after_kill_9_the_run_goes_on_and_no_shard_is_done_twice(
+    directory: Path, tmp_path: Path, client: Client
+) -> None:
+    undisturbed = ingest(directory, DATA, tmp_path / "undisturbed", client)
+    # A pipe in the place of an image holds up the one worker in the middle of shard 3, until somebody writes to it.
+    pipe = directory / "img_align_celeba" / "000055.jpg"
+    pipe.unlink()
+    os.mkfifo(pipe)
+    (tmp_path / "run.py").write_text(RUN)
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "run.py"), str(directory), str(tmp_path / "killed")],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(3)] == ["16\n", "32\n", "48\n"]
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    process.stdout.close()
+    (partial,) = (tmp_path / "killed" / "stores").glob("*.partial")
+    finished = shards(partial)
+    assert list(finished) == [0, 1, 2]
+
+    def feed() -> None:
+        try:
+            pipe.write_bytes(jpeg(54))
+        except BrokenPipeError:  # the reader was what is left of the killed run
+            feed()
+
+    threading.Thread(target=feed, daemon=True).start()
+    reference = ingest(directory, DATA, tmp_path / "killed", client)
+    assert reference.path == str(partial).removesuffix(".partial")
+    assert not partial.exists()
+    after = shards(Path(reference.path))
+    assert len(after) == SHARDS
+    assert {shard: after[shard] for shard in finished} == finished
+    assert reference.digest == undisturbed.digest
+
+
+def test_too_many_damaged_images_stop_the_run_and_a_larger_share_continues_it(
+    directory: Path, tmp_path: Path, client: Client
+) -> None:
+    for number in range(1, IMAGES, 20):  # 10 images, 5 %
+        file = directory / "img_align_celeba" / f"{number:06}.jpg"
+        file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(QuarantineError, match=r"of 200 images cannot be decoded.*1\.jpg: truncated") as caught:
+        ingest(directory, DATA, tmp_path, client)
+    assert "data.quarantine = 0.01" in str(caught.value)
+    (partial,) = (path for path in (tmp_path / "stores").iterdir() if path.is_dir())
+    assert partial.name.endswith(".partial")
+    finished = shards(partial)
+    tolerant = DATA.model_copy(update={"quarantine": 0.05})
+    reference = ingest(directory, tolerant, tmp_path, client)
+    after = shards(Path(reference.path))
+    assert {shard: after[shard] for shard in finished} == finished
+    store = ImageStore.open(reference.path)
+    assert (store.split == -1).sum() == 10
+    with pytest.raises(QuarantineError, match="10 of 200 images"):
+        ingest(directory, DATA, tmp_path, client)
+
+
+def test_faces_drawn_by_workers_are_those_of_one_process(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_module, "FACES_SHARD", 20)
+    data = Data(images=50, label_noise=0.1, height=32, width=32, shard=16)
+    told: list[int] = []
+    reference = synthesise(data, 3, tmp_path, client, lambda done, images: told.append(done))
+    assert sorted(told) == told
+    assert told[-1] == 50
+    assert len(told) == 3
+    drawn = Path(reference.path)
+    write_faces(tmp_path / "plain", 50, 3, 0.1)
+    expected = {
+        file.relative_to(tmp_path / "plain"): file for file in (tmp_path / "plain").rglob("*") if file.is_file()
+    }
+    found = {file.relative_to(drawn): file for file in drawn.rglob("*") if file.is_file()}
+    assert set(found) == {*expected, Path("COMMITTED.json")}
+    assert all(found[name].read_bytes() == file.read_bytes() for name, file in expected.items())
+    assert synthesise(data, 3, tmp_path, client) == reference
+
+    store = ImageStore.open(ingest(drawn, data, tmp_path, client).path)
+    assert (store.n, len(store.attributes)) == (50, 40)
+    assert store.identity is not None
+    assert store.landmarks is not None
+    assert store.clean_labels is not None
+    assert (store.labels != store.clean_labels).any()
+    assert np.array_equal(store.labels, read_celeba(drawn).labels)
+
+
+def test_faces_that_are_drawn_are_not_drawn_again(tmp_path: Path) -> None:
+    (tmp_path / ".drawn").mkdir()
+    assert draw_shard(tmp_path, 4, 6, 0) == 2
+    folder = tmp_path / "img_align_celeba"
+    assert sorted(file.name for file in folder.iterdir()) == ["000005.jpg", "000006.jpg"]
+    shutil.rmtree(folder)
+    assert draw_shard(tmp_path, 4, 6, 0) == 2
+    assert not folder.exists()
