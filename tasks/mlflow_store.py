@@ -32,6 +32,7 @@ def quiet_mlflow() -> Any:
     mlflow = import_module("mlflow")
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # warns of an environment without pip
     return mlflow
 
 

@@ -1,5 +1,6 @@
 """A run's model in MLflow: logged as a pyfunc that carries its own code, and one version in the registry."""
 
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -82,11 +83,12 @@ def register_model(
         client.create_registered_model(
             name, description="Labels of images with a margin each, by large-margin clusters."
         )
+    model = _logged_model(client, experiment_id, run_id, tags, run_directory, attributes, example)
     version = _version_of(client, name, tags)
     if version is None:
-        model_id = _logged_model(client, experiment_id, run_id, tags, run_directory, attributes, example)
+        # The location itself: MLflow would look `models:/<id>` up in whatever store is the process's default.
         version = client.create_model_version(
-            name, f"models:/{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id
+            name, model.artifact_location, run_id=run_id, tags=dict(tags), model_id=model.model_id
         )
     number = int(version.version)
     aliases = dict(client.get_registered_model(name).aliases)
@@ -94,7 +96,7 @@ def register_model(
         client.set_registered_model_alias(name, CHAMPION, str(number))
     if int(aliases.get(CHALLENGER, 0)) < number:
         client.set_registered_model_alias(name, CHALLENGER, str(number))
-    return RegisteredModel(name, number, f"models:/{name}/{number}", version.model_id or "")
+    return RegisteredModel(name, number, f"models:/{name}/{number}", model.model_id)
 
 
 def requirements() -> list[str]:
@@ -130,9 +132,8 @@ def save_pyfunc(path: Path, run_directory: Path, attributes: Sequence[str], exam
     frame = import_module("pandas").DataFrame({"image": [example]})
     with tempfile.TemporaryDirectory(prefix="lmle-") as folder:
         artifact = Path(folder) / "run"
-        artifact.mkdir()
         for part in PARTS:
-            (artifact / part).symlink_to((run_directory / part).resolve(), target_is_directory=True)
+            shutil.copytree(run_directory / part, artifact / part)  # MLflow follows no links
         mlflow.pyfunc.save_model(
             path=str(path),
             python_model=str(Path(__file__).with_name("pyfunc_model.py")),
@@ -160,12 +161,12 @@ def _logged_model(
     run_directory: Path,
     attributes: Sequence[str],
     example: bytes,
-) -> str:
-    """Identity of the run's logged model; one that an interrupted call left unfinished is removed."""
+) -> Any:
+    """The run's logged model; one that an interrupted call left unfinished is removed."""
     condition = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
     for model in client.search_logged_models([experiment_id], filter_string=condition):
         if model.status == "READY":
-            return model.model_id
+            return model
         client.delete_logged_model(model.model_id)
     mlflow = quiet_mlflow()
     model = client.create_logged_model(experiment_id, name="model", source_run_id=run_id, tags=dict(tags))
@@ -179,4 +180,4 @@ def _logged_model(
     client.finalize_logged_model(model.model_id, "READY")
     output = import_module("mlflow.entities").LoggedModelOutput(model.model_id, step=0)
     client.log_outputs(run_id, [output])
-    return model.model_id
+    return model

@@ -1,0 +1,39 @@
+"""Where a run is recorded, and that MLflow keeps quiet about it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lmle_core.config import Engines
+from tasks.mlflow_store import TrackingError, connect, own_store, tracking_uri
+
+
+def test_the_configuration_goes_before_the_environment_before_the_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert tracking_uri(Engines(), tmp_path) == own_store(tmp_path) == f"sqlite:///{tmp_path.resolve()}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert tracking_uri(Engines(), tmp_path) == "http://127.0.0.1:5000"
+    assert tracking_uri(Engines(tracking_uri="sqlite:////elsewhere.db"), tmp_path) == "sqlite:////elsewhere.db"
+
+
+@pytest.mark.parametrize("uri", ["./mlruns", "file:///mlruns", "/var/mlruns"])
+def test_plain_folders_are_refused(uri: str) -> None:
+    with pytest.raises(TrackingError, match=r"expected sqlite:///PATH, .*; set engines.tracking_uri"):
+        connect(uri)
+
+
+@pytest.mark.slow
+def test_a_new_store_is_made_without_a_word(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from tasks.mlflow_store import connect, own_store;"
+        "_, client = connect(own_store(Path(sys.argv[1]))); client.create_experiment('quiet')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "new")], check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "new" / "mlflow.db").is_file()
