@@ -148,6 +148,7 @@ def services(workspace: Path, ports: Ports, dask_workers: int) -> tuple[Service,
         environment={
             **settings.run_environment(workspace),
             **at.environment(),
+            "LMLE_WORKSPACE": str(workspace),
             "PREFECT_WORKER_QUERY_SECONDS": "3",
             # Deployed runs find this environment's interpreter and commands without an activated shell.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",

@@ -88,7 +88,8 @@ class Api:
 def prefect_api(workspace: Path, running: str | None = None) -> Iterator[Api]:
     """An API for the flows that this process runs; to be entered before `prefect` is imported.
 
-    Sets the environment of a run (settings.run_environment), where a variable is not set already.
+    Sets the environment of a run (see `run_environment`) where a variable is not set already, and takes back what it
+    set.
 
     Args:
         workspace: whose database the child uses.
@@ -97,18 +98,17 @@ def prefect_api(workspace: Path, running: str | None = None) -> Iterator[Api]:
     Corner cases: a PREFECT_API_URL in the environment wins over both. The child listens to a pipe that closes with
     this process, however it ends.
     """
-    for name, value in run_environment(workspace).items():
-        os.environ.setdefault(name, value)
     url = os.environ.get("PREFECT_API_URL") or running
     api = Api(url, settings.logs(workspace)) if url else start_api(workspace)
-    before = os.environ.get("PREFECT_API_URL")
-    os.environ["PREFECT_API_URL"] = api.url
+    wanted = {**run_environment(workspace), "PREFECT_API_URL": api.url}
+    ours = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(ours)
     try:
         yield api
     finally:
         api.stop()
-        if before is None:
-            os.environ.pop("PREFECT_API_URL", None)
+        for name in ours:
+            os.environ.pop(name, None)
 
 
 def run_environment(workspace: Path) -> dict[str, str]:

@@ -43,10 +43,10 @@ def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> 
     Corner cases: a shell without job control starts background jobs with SIGINT ignored, and that would be
     inherited; the default is restored first.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+    ignored = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is signal.SIG_IGN]
     log.parent.mkdir(parents=True, exist_ok=True)
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
     with log.open("a") as file:
         child = subprocess.Popen(
             command,
@@ -57,6 +57,8 @@ def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> 
             cwd=log.parent,
             start_new_session=True,
         )
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
     try:
         return Detached(child.pid, psutil.Process(child.pid).create_time())
     except psutil.Error:  # ended already; the caller's health check says so

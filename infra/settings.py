@@ -53,7 +53,6 @@ def run_environment(workspace: Path) -> dict[str, str]:
     home = prefect_home(workspace)
     return {
         **QUIET,
-        "LMLE_WORKSPACE": str(workspace),
         "PREFECT_HOME": str(home),
         "PREFECT_LOCAL_STORAGE_PATH": str(home / "results"),
         "PREFECT_LOGGING_EXTRA_LOGGERS": "lmle",
@@ -69,4 +68,5 @@ def server_environment(workspace: Path) -> dict[str, str]:
         "PREFECT_HOME": str(prefect_home(workspace)),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{prefect_database(workspace)}",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "NOTSET",  # into its log, also where the parent keeps quiet
     }

@@ -1,0 +1,61 @@
+"""What tests share: an environment without the user's own services, and one Prefect API for the whole session."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+# Before anything imports Prefect, which reads its settings then.
+_HOME = tempfile.TemporaryDirectory(prefix="lmle-tests-", ignore_cleanup_errors=True)
+for _name in [name for name in os.environ if name.startswith(("PREFECT_", "LMLE_", "MLFLOW_"))]:
+    del os.environ[_name]
+os.environ["PREFECT_HOME"] = _HOME.name
+os.environ["PREFECT_LOCAL_STORAGE_PATH"] = f"{_HOME.name}/results"
+os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+
+from infra import settings  # noqa: E402
+from infra.prefect_server import prefect_api  # noqa: E402
+
+os.environ.update(settings.QUIET)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a Prefect API that this process, and every child of it, uses for the rest of the session."""
+    with prefect_api(tmp_path_factory.mktemp("prefect")) as api:
+        from prefect.context import refresh_global_settings_context
+
+        api.wait()
+        refresh_global_settings_context()  # other tests have imported Prefect before
+        yield api.url
+
+
+@pytest.fixture
+def lmle(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Ended]:
+    """The `lmle` command in this process, with tmp_path/workspace for its workspace: `lmle("show", "latest")`."""
+    from flows.cli import main
+
+    monkeypatch.setenv("LMLE_WORKSPACE", str(tmp_path / "workspace"))
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def call(*arguments: object) -> Ended:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        code = ended.value.code
+        return Ended(code if isinstance(code, int) else 0, said.out, said.err)
+
+    return call

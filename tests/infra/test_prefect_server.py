@@ -1,0 +1,91 @@
+"""The child server: it ends with its parent, starts from a template, and says why it did not start."""
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra import prefect_server, settings
+from infra.prefect_server import Api, ServerError, keep_template, prefect_api, prepare_database, start_api, tail
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from infra.prefect_server import start_api
+print(start_api(Path(sys.argv[1])).child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_the_child_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = psutil.Process(int(parent.stdout.readline()))
+    assert child.is_running()
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.communicate()
+    gone, alive = psutil.wait_procs([child], timeout=20)
+    assert gone and not alive
+
+
+@pytest.mark.slow
+def test_a_child_that_fails_is_reported_with_its_log(tmp_path: Path) -> None:
+    database = settings.prefect_database(tmp_path)
+    database.parent.mkdir(parents=True)
+    database.write_text("this is no database")
+    api = start_api(tmp_path)
+    with pytest.raises(ServerError, match="Prefect's server ended with code") as error:
+        api.wait()
+    api.stop()
+    assert "file is not a database" in str(error.value)
+    assert str(settings.logs(tmp_path)) in str(error.value)
+
+
+def test_an_api_in_the_environment_is_used_and_must_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    with prefect_api(tmp_path) as api, pytest.raises(ServerError, match="no Prefect API answers at"):
+        api.wait()
+    assert api.child is None
+    assert os.environ["PREFECT_API_URL"] == "http://127.0.0.1:9/api"
+
+
+def test_the_session_server_answers_and_shows_no_page(prefect_server: str) -> None:
+    with urllib.request.urlopen(f"{prefect_server}/version") as response:
+        assert response.status == 200
+    assert prefect_server.startswith("http://127.0.0.1:")
+
+
+def test_a_new_workspace_starts_from_the_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    template = tmp_path / "environment" / "template.db"
+    monkeypatch.setattr(prefect_server, "template_path", lambda: template)
+    first = prepare_database(tmp_path / "first")
+    assert not first.exists()
+    with contextlib.closing(sqlite3.connect(first)) as connection:
+        connection.execute("pragma journal_mode=wal")
+        connection.execute("create table migrated (yes)")
+        keep_template(first)  # while it is in use, as by a server
+    with contextlib.closing(sqlite3.connect(prepare_database(tmp_path / "second"))) as connection:
+        assert connection.execute("select name from sqlite_master").fetchall() == [("migrated",)]
+        connection.execute("create table used (yes)")
+    size = template.stat().st_size
+    prepare_database(tmp_path / "second")
+    keep_template(tmp_path / "second" / "prefect" / "prefect.db")
+    assert template.stat().st_size == size
+
+
+def test_tail_shows_the_end_of_a_log(tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    log.write_text("\n".join(str(i) for i in range(100)))
+    assert tail(log, 2) == f"--- {log}\n98\n99"
+    assert "no log" in tail(tmp_path / "absent.log")
+
+
+def test_stopping_what_is_not_ours_does_nothing(tmp_path: Path) -> None:
+    Api("http://127.0.0.1:9/api", tmp_path).stop()

@@ -1,0 +1,77 @@
+"""What `up`, `down` and `status` do before, and instead of, starting anything; the real thing is a story of its own."""
+
+import json
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra import processes, services
+from infra.catalogue import Addresses, Ports
+from infra.catalogue import services as catalogue
+from infra.prefect_server import ServerError
+from infra.services import PortInUseError, State
+
+
+@pytest.mark.parametrize(
+    ("index", "option"), [(0, "--prefect-port"), (1, "--mlflow-port"), (2, "--dask-port"), (3, "--dashboard-port")]
+)
+def test_a_port_in_use_is_refused_with_the_option_that_changes_it(tmp_path: Path, index: int, option: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ports = processes.free_ports("127.0.0.1", 4)
+        ports[index] = taken.getsockname()[1]
+        with pytest.raises(PortInUseError, match=rf"port {ports[index]}, .* is in use; .*{option}"):
+            services.up(tmp_path, Ports(*ports))
+    assert services.status(tmp_path) == [] or all(line.state == "ended" for line in services.status(tmp_path))
+    assert not (tmp_path / "logs").exists()
+
+
+def test_nothing_is_up_in_a_new_workspace(tmp_path: Path) -> None:
+    assert services.status(tmp_path) == []
+    assert services.running_addresses(tmp_path) is None
+    assert services.down(tmp_path) == 0
+
+
+def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "services.json").write_text('{"token": "x"')
+    with pytest.raises(ServerError, match=r"services\.json is damaged"):
+        services.status(tmp_path)
+
+
+def test_state_survives_the_file(tmp_path: Path) -> None:
+    state = State("token", Ports(1, 2, 3, 4), 2, {"prefect": processes.Detached(17, 12.5)})
+    state.save(tmp_path)
+    assert State.load(tmp_path) == state
+    assert json.loads((tmp_path / "services.json").read_text())["ports"]["dashboard"] == 4
+
+
+def test_other_ports_are_refused_while_services_live(tmp_path: Path) -> None:
+    import os
+
+    living = processes.start([sys.executable, "-c", "import time; time.sleep(600)"], os.environ, tmp_path / "log")
+    try:
+        State("token", Ports(1, 2, 3, 4), 2, {"prefect": living}).save(tmp_path)
+        with pytest.raises(ServerError, match=r"--prefect-port 1 .*`lmle down` first"):
+            services.up(tmp_path, Ports())
+        assert [line.state for line in services.status(tmp_path)] == ["does not answer"] + ["ended"] * 4
+    finally:
+        assert services.down(tmp_path, say=lambda _: None) == 1
+    assert living.find() is None
+    assert not (tmp_path / "services.json").exists()
+
+
+def test_everything_is_on_loopback_and_in_the_workspace(tmp_path: Path) -> None:
+    at = Addresses.of(Ports())
+    assert at.environment() == {
+        "PREFECT_API_URL": "http://127.0.0.1:4200/api",
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:5000",
+        "LMLE_DASK_ADDRESS": "tcp://127.0.0.1:8786",
+    }
+    for service in catalogue(tmp_path, Ports(), 2):
+        assert "127.0.0.1" in service.url
+        assert "0.0.0.0" not in " ".join(service.command)
+    worker = catalogue(tmp_path, Ports(), 2)[-1]
+    assert worker.environment.items() >= {**at.environment(), "LMLE_WORKSPACE": str(tmp_path)}.items()

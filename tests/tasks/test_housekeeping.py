@@ -1,0 +1,65 @@
+"""What `lmle gc` would take: leftovers and what no run needs; never what a run needs or a process writes."""
+
+import os
+from pathlib import Path
+
+import pytest
+from filelock import FileLock, Timeout
+
+from lmle_core.artefact import Reference, digest_of, make_once
+from tasks.housekeeping import removable, remove
+
+HOUR = 3600.0
+
+
+def _make(directory: Path, stage: str, inputs: dict[str, str], content: str | None = None) -> Reference:
+    def write(partial: Path, record: dict[str, object]) -> None:
+        (partial / "file").write_text("x" * 10)
+        if content:
+            record["digest"] = digest_of(content)  # of the content, not the key
+
+    return make_once(directory, stage, inputs, write)[0]
+
+
+def _age(workspace: Path, seconds: float) -> None:
+    for path in (workspace, *workspace.rglob("*")):
+        changed = path.stat().st_mtime - seconds
+        os.utime(path, (changed, changed))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """Two chains of store → features; a run refers to the features of the first; and an interrupted attempt."""
+    for name in ("used", "unused"):
+        store = _make(tmp_path / "stores" / f"{digest_of(name)}.zarr", "ingest", {}, content=name)
+        features = _make(tmp_path / "stages" / "features" / digest_of(name + "f"), "features", {"store": store.digest})
+        if name == "used":
+            _make(tmp_path / "runs" / "run1", "run", {"features": features.digest})
+    (tmp_path / "stages" / "train" / f"{digest_of('t')}.partial").mkdir(parents=True)
+    return tmp_path
+
+
+def test_what_no_run_needs_can_go_and_the_rest_stays(workspace: Path) -> None:
+    assert removable(workspace, older=HOUR) == []
+    _age(workspace, 2 * HOUR)
+    found = removable(workspace, older=HOUR)
+    assert {(each.path.name.split(".")[0], each.why) for each in found} == {
+        (digest_of("unused"), "unreferenced"),
+        (digest_of("unusedf"), "unreferenced"),
+        (digest_of("t"), "partial"),
+    }
+    for each in found:
+        remove(each.path)
+    assert removable(workspace, older=0) == []
+    assert (workspace / "stores" / f"{digest_of('used')}.zarr" / "file").exists()
+    assert (workspace / "runs" / "run1" / "file").exists()
+
+
+def test_what_a_process_writes_is_left_alone(workspace: Path) -> None:
+    _age(workspace, 2 * HOUR)
+    partial = next(workspace.glob("stages/train/*.partial"))
+    with FileLock(str(partial).removesuffix(".partial") + ".lock"):
+        assert partial not in [each.path for each in removable(workspace, older=HOUR)]
+        with pytest.raises(Timeout):
+            remove(partial)
+    assert partial.exists()
