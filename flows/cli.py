@@ -1,13 +1,10 @@
 """The `lmle` command. Heavy libraries are imported inside the commands that need them."""
 
 import json
-import signal
 import sys
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -263,32 +260,20 @@ def gc(
     print(f"{total / 2**20:.1f} MiB {verb}" if total else "nothing to delete")
 
 
-def main() -> None:
-    """Run the command, and end with one message and an exit code (see `Exit`)."""
-    _unbuffered_lines()
-    signal.signal(signal.SIGTERM, _interrupt)
-    sys.exit(_guarded(lambda: app(standalone_mode=False)))
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command, and end with one message and an exit code (see `Exit`).
 
-
-def _guarded(call: Callable[[], Any]) -> int:
+    Args:
+        arguments: of the command line; None: the process's own.
+    """
     try:
-        code = call()
+        code = app(arguments, standalone_mode=False)
     except BrokenPipeError:
-        return Exit.DONE  # as in `lmle show | head`
+        sys.exit(Exit.DONE)  # as in `lmle show | head`
     except (Exception, KeyboardInterrupt) as error:
         code, message = explain(error)
-        print(f"lmle: {message}", file=sys.stderr)
-    return code if isinstance(code, int) else Exit.DONE
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def _unbuffered_lines() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(line_buffering=True)
+        print(f"lmle: {message}", file=sys.stderr, flush=True)
+    sys.exit(code if isinstance(code, int) else Exit.DONE)
 
 
 if __name__ == "__main__":

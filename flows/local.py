@@ -2,7 +2,9 @@
 
 import os
 import shlex
+import signal
 from pathlib import Path
+from types import FrameType
 
 from flows.console import progress_shown
 from flows.exits import UsageError
@@ -27,6 +29,7 @@ def run_here(config: Config) -> Path:
     if addresses is not None:
         for name, value in addresses.environment().items():
             os.environ.setdefault(name, value)
+    signal.signal(signal.SIGTERM, _interrupt)
     with progress_shown(), prefect_api(workspace) as api:
         from flows.lmle import lmle  # seconds; the API starts meanwhile
         from tasks.progress import say
@@ -37,6 +40,10 @@ def run_here(config: Config) -> Path:
     directory = Path(found["run"])
     _conclude(config, workspace, directory)
     return directory
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _conclude(config: Config, workspace: Path, directory: Path) -> None:
