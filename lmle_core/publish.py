@@ -104,5 +104,5 @@ def _timings(parts: Parts) -> list[dict[str, Any]]:
     paths = [parts.store, *parts.others, *parts.networks, *parts.healths, parts.features, parts.index, parts.evaluation]
     records = [(path, read_commit(path)) for path in dict.fromkeys(paths)]
     return [
-        {"stage": record["stage"], "key": path.name, "seconds": record.get("seconds")} for path, record in records if record
+        {"stage": record["stage"], "key": path.name, "seconds": record["seconds"]} for path, record in records if record
     ]

@@ -313,8 +313,8 @@ def train_round(
     objective: Objective = BatchObjective(round_, sampler)
     if quintuplets is not None:
         objective = TableObjective(round_, quintuplets, mining_subset(len(rows), config, number))
-        redraw = config.quintuplets.redraw
-        every = -(-every // redraw) * redraw  # a continued training mines at its first iteration
+        if objective.redraws:  # a continued training mines at its first iteration
+            every = -(-every // config.quintuplets.redraw) * config.quintuplets.redraw
     trained = optimise(
         network,
         objective,

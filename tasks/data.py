@@ -24,7 +24,7 @@ def synth(images: int, label_noise: float, seed: int, workspace: Path, workers: 
     """Procedural faces in CelebA's layout."""
     begun = time.perf_counter()
     data = Data(images=images, label_noise=label_noise)
-    reference = synthesise(data, seed, workspace, workers.client(), Progress("synth", "faces"))
+    reference = synthesise(data, seed, workspace, workers.client, Progress("synth", "faces"))
     stage_ended("synth", found=False, seconds=time.perf_counter() - begun)
     return reference
 
@@ -39,6 +39,6 @@ def ingest_images(directory: Path, fingerprint: str, data: Data, workspace: Path
     """The image store of a folder in CelebA's layout; `fingerprint` says which state of the folder."""
     del fingerprint  # part of the task's key
     begun = time.perf_counter()
-    reference = ingest(directory, data, workspace, workers.client(), Progress("ingest", "images"))
+    reference = ingest(directory, data, workspace, workers.client, Progress("ingest", "images"))
     stage_ended("ingest", found=False, seconds=time.perf_counter() - begun)
     return reference

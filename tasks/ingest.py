@@ -16,6 +16,7 @@ from lmle_core.celeba.images import FOLDER
 from lmle_core.config import Data
 from lmle_core.ingest import check_quarantine, create_store, fsync, ingest_shard, publish, read_quarantine
 
+type Connect = Callable[[], Client]
 type Progress = Callable[[int, int], None]
 """Called with the number of images done, and of all."""
 
@@ -27,7 +28,7 @@ DRAWN = ".drawn"
 
 
 def ingest(
-    source_directory: Path, data: Data, workspace: Path, client: Client, progress: Progress | None = None
+    source_directory: Path, data: Data, workspace: Path, connect: Connect, progress: Progress | None = None
 ) -> Reference:
     """A committed image store of a data set in CelebA's layout, at `workspace/stores/<key>.zarr`.
 
@@ -38,7 +39,7 @@ def ingest(
         source_directory: the data set.
         data: geometry, attributes and allowed share of undecodable images.
         workspace: where artefacts go.
-        client: of the cluster that decodes; its workers see both directories.
+        connect: gives the client of the cluster that decodes, whose workers see both directories; called if needed.
         progress: is told of finished images.
 
     Returns:
@@ -64,7 +65,7 @@ def ingest(
         shards = create_store(partial, source, data)
         quarantined: list[tuple[str, str]] = []
         done = 0
-        with _spread(client, ingest_shard, [(partial, shard) for shard in range(shards)]) as results:
+        with _spread(connect(), ingest_shard, [(partial, shard) for shard in range(shards)]) as results:
             for result in results:
                 done += result.images
                 quarantined += result.quarantined
@@ -82,14 +83,14 @@ def ingest(
     return reference
 
 
-def synthesise(data: Data, seed: int, workspace: Path, client: Client, progress: Progress | None = None) -> Reference:
+def synthesise(data: Data, seed: int, workspace: Path, connect: Connect, progress: Progress | None = None) -> Reference:
     """A committed data set of procedural faces in CelebA's layout, at `workspace/stages/synth/<key>/`.
 
     Args:
         data: number of images and share of label noise.
         seed: image i depends on it and on i alone.
         workspace: where artefacts go.
-        client: of the cluster that draws; its workers see the workspace.
+        connect: gives the client of the cluster that draws, whose workers see the workspace; called if needed.
         progress: is told of finished images.
 
     Returns:
@@ -104,7 +105,7 @@ def synthesise(data: Data, seed: int, workspace: Path, client: Client, progress:
         (partial / DRAWN).mkdir(exist_ok=True)
         spans = [(lo, min(lo + FACES_SHARD, data.images)) for lo in range(0, data.images, FACES_SHARD)]
         done = 0
-        with _spread(client, draw_shard, [(partial, lo, hi, seed) for lo, hi in spans]) as counts:
+        with _spread(connect(), draw_shard, [(partial, lo, hi, seed) for lo, hi in spans]) as counts:
             for count in counts:
                 done += count
                 if progress is not None:

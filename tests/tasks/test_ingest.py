@@ -52,7 +52,7 @@ def shards(store: Path) -> dict[int, tuple[int, bytes, int, bytes]]:
 
 def test_a_data_set_becomes_a_committed_store_once(directory: Path, tmp_path: Path, client: Client) -> None:
     told: list[tuple[int, int]] = []
-    reference = ingest(directory, DATA, tmp_path, client, lambda done, images: told.append((done, images)))
+    reference = ingest(directory, DATA, tmp_path, lambda: client, lambda done, images: told.append((done, images)))
     assert len(told) == SHARDS
     assert told[-1] == (IMAGES, IMAGES)
     assert [done for done, _ in told] == sorted({done for done, _ in told})
@@ -66,16 +66,16 @@ def test_a_data_set_becomes_a_committed_store_once(directory: Path, tmp_path: Pa
     assert store.digest == reference.digest
     assert np.array_equal(store.labels, read_celeba(directory).labels)
     before = shards(path)
-    again = ingest(directory, DATA, tmp_path, client, lambda done, images: told.append((done, images)))
+    again = ingest(directory, DATA, tmp_path, lambda: client, lambda done, images: told.append((done, images)))
     assert again == reference
     assert len(told) == SHARDS
     assert shards(path) == before
 
 
 def test_one_worker_or_two_give_the_same_bytes(directory: Path, tmp_path: Path, client: Client) -> None:
-    two = ingest(directory, DATA, tmp_path / "two", client)
+    two = ingest(directory, DATA, tmp_path / "two", lambda: client)
     with dask_client(Engines(dask_workers=1, dask_memory="3GiB")) as single:
-        one = ingest(directory, DATA, tmp_path / "one", single)
+        one = ingest(directory, DATA, tmp_path / "one", lambda: single)
     assert one.digest == two.digest
     assert [state[1::2] for state in shards(Path(one.path)).values()] == [
         state[1::2] for state in shards(Path(two.path)).values()
@@ -84,13 +84,13 @@ def test_one_worker_or_two_give_the_same_bytes(directory: Path, tmp_path: Path, 
 
 def test_chosen_attributes_are_stored_in_their_order(directory: Path, tmp_path: Path, client: Client) -> None:
     data = DATA.model_copy(update={"attributes": ("Attribute_2", "Attribute_0")})
-    store = ImageStore.open(ingest(directory, data, tmp_path, client).path)
+    store = ImageStore.open(ingest(directory, data, tmp_path, lambda: client).path)
     assert store.attributes == ("Attribute_2", "Attribute_0")
     assert np.array_equal(store.labels, read_celeba(directory).labels[:, [2, 0]])
 
 
 def test_a_killed_worker_loses_nothing(directory: Path, tmp_path: Path, client: Client) -> None:
-    undisturbed = ingest(directory, DATA, tmp_path / "undisturbed", client)
+    undisturbed = ingest(directory, DATA, tmp_path / "undisturbed", lambda: client)
     victims = sorted(client.run(os.getpid).values())
     told: list[int] = []
 
@@ -99,7 +99,7 @@ def test_a_killed_worker_loses_nothing(directory: Path, tmp_path: Path, client: 
             os.kill(victims[0], signal.SIGKILL)
         told.append(done)
 
-    reference = ingest(directory, DATA, tmp_path / "disturbed", client, kill_one)
+    reference = ingest(directory, DATA, tmp_path / "disturbed", lambda: client, kill_one)
     assert reference.digest == undisturbed.digest
     assert told[-1] == IMAGES
 
@@ -122,7 +122,7 @@ if __name__ == "__main__":
 def test_after_kill_9_the_run_goes_on_and_no_shard_is_done_twice(
     directory: Path, tmp_path: Path, client: Client
 ) -> None:
-    undisturbed = ingest(directory, DATA, tmp_path / "undisturbed", client)
+    undisturbed = ingest(directory, DATA, tmp_path / "undisturbed", lambda: client)
     # A pipe in the place of an image holds up the one worker in the middle of shard 3, until somebody writes to it.
     pipe = directory / "img_align_celeba" / "000055.jpg"
     pipe.unlink()
@@ -149,7 +149,7 @@ def test_after_kill_9_the_run_goes_on_and_no_shard_is_done_twice(
             feed()
 
     threading.Thread(target=feed, daemon=True).start()
-    reference = ingest(directory, DATA, tmp_path / "killed", client)
+    reference = ingest(directory, DATA, tmp_path / "killed", lambda: client)
     assert reference.path == str(partial).removesuffix(".partial")
     assert not partial.exists()
     after = shards(Path(reference.path))
@@ -165,19 +165,19 @@ def test_too_many_damaged_images_stop_the_run_and_a_larger_share_continues_it(
         file = directory / "img_align_celeba" / f"{number:06}.jpg"
         file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(QuarantineError, match=r"of 200 images cannot be decoded.*1\.jpg: truncated") as caught:
-        ingest(directory, DATA, tmp_path, client)
+        ingest(directory, DATA, tmp_path, lambda: client)
     assert "data.quarantine = 0.01" in str(caught.value)
     (partial,) = (path for path in (tmp_path / "stores").iterdir() if path.is_dir())
     assert partial.name.endswith(".partial")
     finished = shards(partial)
     tolerant = DATA.model_copy(update={"quarantine": 0.05})
-    reference = ingest(directory, tolerant, tmp_path, client)
+    reference = ingest(directory, tolerant, tmp_path, lambda: client)
     after = shards(Path(reference.path))
     assert {shard: after[shard] for shard in finished} == finished
     store = ImageStore.open(reference.path)
     assert (store.split == -1).sum() == 10
     with pytest.raises(QuarantineError, match="10 of 200 images"):
-        ingest(directory, DATA, tmp_path, client)
+        ingest(directory, DATA, tmp_path, lambda: client)
 
 
 def test_faces_drawn_by_workers_are_those_of_one_process(
@@ -186,7 +186,7 @@ def test_faces_drawn_by_workers_are_those_of_one_process(
     monkeypatch.setattr(ingest_module, "FACES_SHARD", 20)
     data = Data(images=50, label_noise=0.1, height=32, width=32, shard=16)
     told: list[int] = []
-    reference = synthesise(data, 3, tmp_path, client, lambda done, images: told.append(done))
+    reference = synthesise(data, 3, tmp_path, lambda: client, lambda done, images: told.append(done))
     assert sorted(told) == told
     assert told[-1] == 50
     assert len(told) == 3
@@ -198,9 +198,9 @@ def test_faces_drawn_by_workers_are_those_of_one_process(
     found = {file.relative_to(drawn): file for file in drawn.rglob("*") if file.is_file()}
     assert set(found) == {*expected, Path("COMMITTED.json")}
     assert all(found[name].read_bytes() == file.read_bytes() for name, file in expected.items())
-    assert synthesise(data, 3, tmp_path, client) == reference
+    assert synthesise(data, 3, tmp_path, lambda: client) == reference
 
-    store = ImageStore.open(ingest(drawn, data, tmp_path, client).path)
+    store = ImageStore.open(ingest(drawn, data, tmp_path, lambda: client).path)
     assert (store.n, len(store.attributes)) == (50, 40)
     assert store.identity is not None
     assert store.landmarks is not None

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+import torch
+
+from lmle_core.device import DeviceImages, augment, choose_device, seeded_generator
+from lmle_core.store import ImageStore
+
+
+def slow_augment(images: np.ndarray, draws: np.ndarray, *, flip: bool, shift: float) -> np.ndarray:
+    """One pixel at a time."""
+    number, channels, height, width = images.shape
+    result = np.empty_like(images)
+    for i in range(number):
+        down, right = (
+            min(int(draw * (2 * int(shift * side) + 1)), 2 * int(shift * side)) - int(shift * side)
+            for draw, side in ((draws[0, i], height), (draws[1, i], width))
+        )
+        for c in range(channels):
+            for y in range(height):
+                for x in range(width):
+                    column = min(max(x + right, 0), width - 1)
+                    if flip and draws[2, i] < 0.5:
+                        column = width - 1 - column
+                    result[i, c, y, x] = images[i, c, min(max(y + down, 0), height - 1), column]
+    return result
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_augmentation_shifts_and_mirrors_as_its_draws_say(flip: bool) -> None:
+    images = torch.randint(256, (6, 3, 7, 9), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    draws = torch.rand(3, 6, 1, generator=seeded_generator((4, 2))).numpy()[..., 0]
+    found = augment(images, flip=flip, shift=0.3, generator=seeded_generator((4, 2)))
+    assert np.array_equal(found.numpy(), slow_augment(images.numpy(), draws, flip=flip, shift=0.3))
+
+
+def test_resident_and_gathered_images_are_the_same(faces_store: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = faces_store.rows(0)[::2]
+    positions = np.array([5, 0, 5, len(rows) - 1])
+    resident = DeviceImages(faces_store, rows, torch.device("cpu"))
+    monkeypatch.setattr("lmle_core.device.CPU_BUDGET", 0)
+    gathered = DeviceImages(faces_store, rows, torch.device("cpu"))
+    assert resident.resident is not None and gathered.resident is None
+    assert torch.equal(resident(positions), gathered(positions))
+    assert np.array_equal(gathered(positions).numpy(), faces_store.gather(rows[positions]))
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"engines.device 'gpu': expected 'auto'"):
+        choose_device("gpu")
+    with pytest.raises(ValueError, match=r"this machine has \d+ CUDA devices"):
+        choose_device("cuda:99")

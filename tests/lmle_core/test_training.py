@@ -1,0 +1,236 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from lmle_core.clusters import Clusters, cluster
+from lmle_core.config import Config, parse_config
+from lmle_core.features import Features, extract_shard, feature_shape, load_encoder
+from lmle_core.kmeans import ArrayRows
+from lmle_core.kmeans.torch_blocks import TorchBlocks
+from lmle_core.network import NetworkSpec, build_network, load_network, load_trunk_weights
+from lmle_core.optimise import Schedule
+from lmle_core.prior import make_prior
+from lmle_core.store import TRAIN, ImageStore
+from lmle_core.training import (
+    iterations_of_a_round,
+    margin_table,
+    mine_quintuplets,
+    mining_subset,
+    train_round,
+)
+
+CPU = torch.device("cpu")
+
+
+class InterruptedRunError(Exception):
+    pass
+
+
+def encode(store: ImageStore, network: Path, output: str, directory: Path) -> Features:
+    encoder = load_encoder(network, output)  # type: ignore[arg-type]
+    directory.mkdir()
+    features = Features.create(directory, store.n, feature_shape(encoder, store.shape), store.shard)
+    for number in range(-(-store.n // store.shard)):
+        extract_shard(encoder, store.block, features, store.shard, number)
+    features.check()
+    return features
+
+
+def cluster_on(store: ImageStore, features: Features, config: Config, number: int) -> Clusters:
+    rows = store.rows(TRAIN)
+    source = ArrayRows(features.rows(rows), store.labels[rows])
+    blocks = TorchBlocks(source)
+    return cluster(blocks, config.cluster, attributes=store.attributes, n_classes=2, seed=config.seed, round=number)
+
+
+@pytest.fixture
+def prior(faces_store: ImageStore, small: Config, tmp_path: Path) -> Path:
+    directory = tmp_path / "prior"
+    directory.mkdir()
+    make_prior(faces_store, small, CPU, directory)
+    return directory
+
+
+@pytest.fixture
+def clusters(faces_store: ImageStore, small: Config, prior: Path, tmp_path: Path) -> Clusters:
+    return cluster_on(faces_store, encode(faces_store, prior, "trunk", tmp_path / "features"), small, 1)
+
+
+def with_loss(config: Config, **sections: dict[str, object]) -> Config:
+    values = config.model_dump(mode="json")
+    for section, entries in sections.items():
+        values[section] |= entries
+    return parse_config(values)
+
+
+def train(
+    store: ImageStore, clusters: Clusters, prior: Path, config: Config, directory: Path, stop_at: int | None = None
+) -> bytes:
+    table = None
+    rows = store.rows(TRAIN)
+    if config.quintuplets.mode == "table":
+        subset = mining_subset(len(rows), config, 1)
+        features = Features.open(prior.parent / "features").rows(rows[subset])
+        labels, assignment = store.labels[rows[subset]], clusters.assignment[subset]
+        table = mine_quintuplets(features, labels, assignment, subset, config, (1,), CPU)
+
+    def progress(done: int, total: int) -> None:
+        if stop_at is not None and done >= stop_at:
+            raise InterruptedRunError
+
+    directory.mkdir(exist_ok=True)
+    train_round(1, store, clusters, prior, config, CPU, directory, table, progress)
+    return (directory / "model.safetensors").read_bytes()
+
+
+RECIPES: dict[str, dict[str, dict[str, object]]] = {
+    "softmax-ratio": {"loss": {"kind": "softmax-ratio"}},
+    "hinge in batch": {"loss": {"kind": "hinge", "bce_weight": 0.0}},
+    "minority batches": {"training": {"sampler": "minority", "minority": 4, "costs": "none"}},
+    "table": {"loss": {"kind": "hinge"}, "quintuplets": {"mode": "table", "redraw": 3}},
+    "literal table": {
+        "loss": {"kind": "hinge", "squared": True, "margins": None, "bce_weight": 0.0},
+        "quintuplets": {"mode": "table", "positives": None, "impostors": None},
+    },
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_an_interrupted_round_ends_with_the_same_bytes(
+    recipe: str, faces_store: ImageStore, clusters: Clusters, prior: Path, small: Config, tmp_path: Path
+) -> None:
+    config = with_loss(with_loss(small, training={"iterations": 13}), **RECIPES[recipe])
+    whole = train(faces_store, clusters, prior, config, tmp_path / "whole")
+    with pytest.raises(InterruptedRunError):
+        train(faces_store, clusters, prior, config, tmp_path / "parts", stop_at=11)
+    assert (tmp_path / "parts" / "checkpoint.pt").exists()
+    assert train(faces_store, clusters, prior, config, tmp_path / "parts") == whole
+    curves = json.loads((tmp_path / "parts" / "curves.json").read_text())
+    assert curves == json.loads((tmp_path / "whole" / "curves.json").read_text())
+    assert [point["iteration"] for point in curves] == [0, 10, 12]
+    assert not (tmp_path / "parts" / "checkpoint.pt").exists()
+
+
+def test_training_lowers_the_loss_and_pulls_classes_apart(
+    faces_store: ImageStore, clusters: Clusters, prior: Path, small: Config, tmp_path: Path
+) -> None:
+    config = with_loss(small, training={"iterations": 80, "learning_rate": 3e-3, "flip": False, "shift": 0.0})
+    train(faces_store, clusters, prior, config, tmp_path / "round")
+    curves = json.loads((tmp_path / "round" / "curves.json").read_text())
+    assert curves[-1]["loss_class"] < 0.7 * curves[0]["loss_class"]
+    rows = faces_store.rows(TRAIN)
+    vectors = encode(faces_store, tmp_path / "round", "embeddings", tmp_path / "after").rows(rows)
+    labels = faces_store.labels[rows]
+    for a in range(len(faces_store.attributes)):
+        similarity = vectors[:, a] @ vectors[:, a].T
+        same = labels[:, a, None] == labels[None, :, a]
+        assert similarity[same].mean() > similarity[~same].mean() + 0.05
+
+
+def test_a_second_round_goes_on_from_the_first(
+    faces_store: ImageStore, clusters: Clusters, prior: Path, small: Config, tmp_path: Path
+) -> None:
+    config = with_loss(small, training={"iterations": 5})
+    train(faces_store, clusters, prior, config, tmp_path / "first")
+    second = tmp_path / "second"
+    second.mkdir()
+    train_round(2, faces_store, clusters, tmp_path / "first", config, CPU, second)
+    rates = [point["learning_rate"] for point in json.loads((second / "curves.json").read_text())]
+    assert rates[-1] < 0.2 * config.training.learning_rate  # the cycle spans both rounds
+    before, after = (load_file(path / "model.safetensors") for path in (tmp_path / "first", second))
+    assert any(not np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_the_starting_network_keeps_the_priors_classifier(
+    faces_store: ImageStore, clusters: Clusters, prior: Path, small: Config, tmp_path: Path
+) -> None:
+    config = with_loss(small, training={"iterations": 1, "learning_rate": 1e-9})
+    train(faces_store, clusters, prior, config, tmp_path / "round")
+    images = torch.from_numpy(faces_store.block(0, 16))
+    with torch.inference_mode():
+        before, after = (load_network(path).classifier.weight for path in (prior, tmp_path / "round"))
+        assert torch.allclose(before, after, atol=1e-6)
+        assert load_network(prior)(images).logits.shape == (16, 3, 2)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_margins_of_each_class_by_hand_and_from_geometry(small: Config, clusters: Clusters, classes: int) -> None:
+    labels = np.stack([np.arange(90) % classes] * 3, axis=1)
+    by_hand = margin_table(labels, clusters, classes, small)
+    assert by_hand.shape == (3, 3, classes)
+    assert by_hand[:, 0, 0] == pytest.approx([0.1, 0.2, 0.5])
+    geometric = margin_table(labels, clusters, classes, with_loss(small, loss={"margins": None, "sphere_share": 1.0}))
+    assert geometric[2, 0, 0] == pytest.approx(2 * np.sin(np.pi / classes), rel=1e-5)
+
+
+def test_iterations_count_the_images_seen(small: Config) -> None:
+    assert iterations_of_a_round(1600, small) == 100  # two epochs in batches of 32
+    table = with_loss(small, loss={"kind": "hinge"}, quintuplets={"mode": "table"})
+    assert iterations_of_a_round(1600, table) == 20  # five images a quintuplet
+    assert iterations_of_a_round(1600, with_loss(small, training={"iterations": 7})) == 7
+
+
+def test_one_attribute_of_many_classes_trains_on_class_equal_batches(
+    faces_store: ImageStore, prior: Path, small: Config, tmp_path: Path
+) -> None:
+    rows = faces_store.rows(TRAIN)
+    labels = faces_store.labels.copy()
+    labels[:, 0] = np.arange(faces_store.n) % 5
+    store = _replaced(faces_store, labels[:, :1], ("Digit",))
+    features = encode(faces_store, prior, "trunk", tmp_path / "features").rows(rows)
+    found = cluster(
+        TorchBlocks(ArrayRows(features, store.labels[rows])),
+        small.cluster, attributes=("Digit",), n_classes=5, seed=0, round=1,
+    )  # fmt: skip
+    directory = tmp_path / "round"
+    directory.mkdir()
+    train_round(1, store, found, prior, with_loss(small, training={"iterations": 3}), CPU, directory)
+    assert load_network(directory).spec.classes == 5
+
+
+def _replaced(store: ImageStore, labels: np.ndarray, attributes: tuple[str, ...]) -> ImageStore:
+    from dataclasses import replace
+
+    return replace(store, labels=labels, attributes=attributes)
+
+
+@pytest.mark.parametrize("kind", ["pca", "identity", "torchvision"])
+def test_the_other_priors(kind: str, faces_store: ImageStore, small: Config, tmp_path: Path) -> None:
+    sections: dict[str, dict[str, object]] = {"prior": {"kind": kind, "epochs": 1, "components": 16}}
+    if kind == "torchvision":
+        spec = NetworkSpec("resnet18", 16, 3, 2, 8)
+        state = build_network(spec, 5).trunk.state_dict()
+        torch.save({**state, "fc.weight": torch.zeros(1000, 512)}, tmp_path / "weights.pt")
+        sections["prior"]["weights"] = str(tmp_path / "weights.pt")
+        sections["trunk"] = {"kind": "resnet18"}
+    config = with_loss(small, **sections)
+    (tmp_path / "prior").mkdir()
+    make_prior(faces_store, config, CPU, tmp_path / "prior")
+    vectors = encode(faces_store, tmp_path / "prior", "trunk", tmp_path / "features").rows(np.arange(faces_store.n))
+    assert vectors.shape[1] == 1
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=2), 1, atol=1e-5)
+    found = cluster_on(faces_store, Features.open(tmp_path / "features"), config, 1)
+    (tmp_path / "round").mkdir()
+    step = with_loss(config, training={"iterations": 1})
+    train_round(1, faces_store, found, tmp_path / "prior", step, CPU, tmp_path / "round")
+    shutil.rmtree(tmp_path / "features")
+
+
+def test_weights_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:
+    torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "weights.pt")
+    with pytest.raises(ValueError, match=r"no weights of the right shape for .* first 'conv1.weight'"):
+        load_trunk_weights(build_network(NetworkSpec("resnet18", 16, 1, 2, 8), 0), tmp_path / "weights.pt")
+    with pytest.raises(ValueError, match=r"trunk.kind 'resnet1'.*expected 'six-layer' or one of"):
+        build_network(NetworkSpec("resnet1", 16, 1, 2, 8), 0)
+
+
+def test_the_schedule_warms_up_and_ends_at_zero() -> None:
+    schedule = Schedule(1.0, 100)
+    rates = [schedule(iteration) for iteration in range(101)]
+    assert rates[0] == pytest.approx(0.1) and max(rates) == 1.0 and rates[-1] == pytest.approx(0)
+    assert Schedule(1.0, 100, first=60)(5) == schedule(65)
