@@ -45,6 +45,8 @@ def explain(error: BaseException) -> tuple[Exit, str]:
     code = (_code(known) if known is not None else None) or Exit.FAILED
     shown = error if known is None else known
     message = str(shown) or type(shown).__name__
+    if hasattr(shown, "format_message"):  # the parser's errors name the option there
+        message = shown.format_message()
     if code is Exit.INTERRUPTED:
         message = "interrupted; the same command continues where this one stopped"
     elif code is Exit.FAILED and not isinstance(shown, RuntimeError):

@@ -1,0 +1,200 @@
+"""The `lmle` command as a user meets it: what it refuses and how, what it prints, and what it ends with."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lmle_core.config import load_config, presets
+from tests.conftest import Ended
+from tests.tasks.tiny_run import ATTRIBUTES, jpeg, make_run
+
+Lmle = Callable[..., Ended]
+
+
+def _scores(images: int, value: float) -> dict[str, object]:
+    each = {"balanced_accuracy": value, "interval": [value - 0.1, value + 0.1], "tpr": 0.5, "tnr": 1.0}
+    return {
+        "images": images,
+        "mean_balanced_accuracy": value,
+        "interval": [value - 0.1, value + 0.1],
+        "mean_total_accuracy": 0.75,
+        "mean_tpr": 0.5,
+        "mean_tnr": 1.0,
+        "attributes": {name: {**each, "total_accuracy": 0.75, "support": [3, 1]} for name in ATTRIBUTES},
+    }
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A finished run with an untrained model."""
+    directory = make_run(tmp_path / "workspace" / "runs" / "0123abcd4567")
+    summary = {
+        "test": _scores(1234, 0.8125),
+        "baselines": {"prior": _scores(1234, 0.5), "bce": None},
+        "data": {"images": 6000, "attributes": list(ATTRIBUTES)},
+        "config": load_config("demo").model_dump(mode="json"),
+    }
+    (directory / "summary.json").write_text(json.dumps(summary))
+    return directory
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder with three images and a text."""
+    folder = tmp_path / "images"
+    (folder / "more").mkdir(parents=True)
+    for seed, name in enumerate(("b.jpg", "a.JPG", "more/c.jpeg")):
+        (folder / name).write_bytes(jpeg(seed))
+    (folder / "notes.txt").write_text("not an image")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--preset", "dmeo"], "unknown preset 'dmeo'; did you mean 'demo'?"),
+        (["run", "--set", "trainin.rounds=2"], "unknown name 'trainin'; did you mean 'training'?"),
+        (["run", "--set", "prior.kind=bcee"], "'bcee' is not one of bce, identity, torchvision, pca; did you"),
+        (["run", "--set", "training.rounds=0"], "training.rounds: Input should be greater than or equal to 1 (got 0)"),
+        (["run", "--set", "rounds"], "expected section.key=value"),
+        (["run", "--seed", "-1"], "seed: Input should be greater than or equal to 0 (got -1)"),
+        (["run", "--data", "/no/such/folder"], "--data /no/such/folder: no such folder"),
+        (["run", "--set", "data.directory=/no/such/folder"], "data.directory /no/such/folder: no such folder"),
+        (["config", "--set", "loss.tau=1"], "unknown name 'tau'"),
+        (["frobnicate"], "No such command 'frobnicate'"),
+        (["run", "--frobnicate"], "No such option"),
+        (["show"], "`lmle run` makes one"),
+        (["report", "x"], "`lmle run` makes one"),
+        (["predict", "latest", "/no/such/image.jpg"], "/no/such/image.jpg: no such file or folder"),
+        (["up", "--prefect-port", "99999"], "Invalid value for '--prefect-port'"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_refused_by_name_before_anything_starts(
+    lmle: Lmle, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    ended = lmle(*arguments)
+    assert ended.code == 2
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
+    assert not (tmp_path / "workspace").exists()
+
+
+def test_every_wrong_entry_is_named_at_once(lmle: Lmle) -> None:
+    ended = lmle("run", "-s", "prior.epoch=1", "-s", "loss.kind=hing")
+    assert ended.code == 2
+    assert "did you mean 'epochs'?" in ended.err
+    assert "did you mean 'hinge'?" in ended.err
+
+
+def test_debug_shows_where(lmle: Lmle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LMLE_DEBUG", "1")
+    assert "Traceback" in lmle("run", "-p", "dmeo").err
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_the_printed_configuration_reads_back(lmle: Lmle, tmp_path: Path, preset: str) -> None:
+    printed = lmle("config", "--preset", preset, "--set", "training.rounds=7", "--set", 'data.attributes=["Male"]')
+    file = tmp_path / "mine.toml"
+    file.write_text(printed.out)
+    expected = load_config(preset, ["training.rounds=7", 'data.attributes=["Male"]'])
+    assert load_config(str(file)) == expected
+    assert "# Rounds of cluster, mine, train." in printed.out
+    as_json = lmle("config", "--preset", preset, "-s", "training.rounds=7", "-s", 'data.attributes=["Male"]', "--json")
+    assert type(expected).model_validate_json(as_json.out) == expected
+
+
+def test_the_schema_describes_every_setting(lmle: Lmle) -> None:
+    schema = json.loads(lmle("config", "--schema").out)
+    assert all(
+        "description" in setting for section in schema["$defs"].values() for setting in section["properties"].values()
+    )
+
+
+def test_runs_and_show(lmle: Lmle, run: Path) -> None:
+    assert "0123abcd4567  81.2" in lmle("runs").out.replace("81.3", "81.2")
+    for name in ("latest", "0123abcd4567", "0123", str(run)):
+        shown = lmle("show", name)
+        assert shown.code == 0
+        assert "1,234 images" in shown.out
+        assert "71.2 – 91.2" in shown.out
+        assert all(attribute in shown.out for attribute in ATTRIBUTES)
+    assert json.loads(lmle("show", "--json").out)["test"]["images"] == 1234
+    missing = lmle("show", "0132abcd4567")
+    assert (missing.code, "did you mean '0123abcd4567'?" in missing.err) == (2, True)
+
+
+def test_report(lmle: Lmle, run: Path) -> None:
+    assert "this run has no report" in lmle("report").err
+    (run / "report.html").write_text("<html>")
+    assert lmle("report").out.strip() == str(run / "report.html")
+
+
+def test_predict_writes_label_and_margin_of_each_attribute(lmle: Lmle, run: Path, images: Path) -> None:
+    as_json = lmle("predict", "latest", images, "--format", "json")
+    assert as_json.code == 0
+    found = json.loads(as_json.out)
+    assert [Path(each["file"]).name for each in found] == ["a.JPG", "b.jpg", "c.jpeg"]
+    assert all(list(each["attributes"]) == list(ATTRIBUTES) for each in found)
+    assert all(a["label"] in (0, 1) and a["margin"] >= 0 for each in found for a in each["attributes"].values())
+    rows = list(csv.DictReader(io.StringIO(lmle("predict", run, images, "-f", "csv").out)))
+    for row, each in zip(rows, found, strict=True):
+        assert row["file"] == each["file"]
+        for name, answer in each["attributes"].items():
+            assert (int(row[name]), float(row[f"{name}_margin"])) == (answer["label"], answer["margin"])
+    table = lmle("predict", "latest", images / "b.jpg").out
+    bald = found[1]["attributes"]["Bald"]
+    assert f"{bald['label']}  {bald['margin']:6.3f}" in table
+
+
+def test_predict_refuses_what_is_no_image(lmle: Lmle, run: Path, images: Path, tmp_path: Path) -> None:
+    ended = lmle("predict", "latest", images, images / "notes.txt")
+    assert ended.code == 2
+    assert str(images / "notes.txt") in ended.err
+    assert ended.out == ""
+    truncated = tmp_path / "cut.jpg"
+    truncated.write_bytes(jpeg(1)[:80])
+    assert lmle("predict", "latest", truncated).code == 2
+    (tmp_path / "empty").mkdir()
+    assert "no image in this folder" in lmle("predict", "latest", tmp_path / "empty").err
+
+
+def test_status_and_down_without_services(lmle: Lmle) -> None:
+    ended = lmle("status")
+    assert (ended.code, "`lmle up` starts them" in ended.out) == (1, True)
+    assert "no services were up" in lmle("down").out
+
+
+def test_gc_lists_and_only_then_deletes(lmle: Lmle, tmp_path: Path) -> None:
+    partial = tmp_path / "workspace" / "stages" / "train" / "abc.partial"
+    partial.mkdir(parents=True)
+    (partial / "checkpoint").write_bytes(b"x" * 2**20)
+    assert "nothing to delete" in lmle("gc").out
+    assert "1.0 MiB could be deleted" in lmle("gc", "--older", 0).out
+    assert partial.exists()
+    assert "1.0 MiB deleted" in lmle("gc", "--older", 0, "--delete").out
+    assert not partial.exists()
+
+
+def test_synth_writes_a_data_set_and_spares_what_is_there(lmle: Lmle, tmp_path: Path) -> None:
+    out = tmp_path / "faces"
+    ended = lmle("synth", out, "--images", 4, "--seed", 1)
+    assert (ended.code, f"lmle run --data {out}" in ended.out) == (0, True)
+    assert len(list((out / "img_align_celeba").iterdir())) == 4
+    assert "expected a new or empty folder" in lmle("synth", out, "-n", 4).err
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    heavy = ("torch", "prefect", "mlflow", "numpy", "pandas")
+    code = f"import sys, flows.cli; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    begun = os.times().children_user
+    subprocess.run([sys.executable, "-m", "flows.cli", "--help"], capture_output=True, check=True)
+    assert os.times().children_user - begun < 1.5
