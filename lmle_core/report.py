@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ def write_report(path: Path, summary: Mapping[str, Any], figures: Mapping[str, P
         comparisons=_comparisons(summary),
         attributes=_attributes(summary),
         images={title: _data_uri(file) for title, file in figures.items()},
+        choices=_choices(summary["index"].get("candidates") or []),
         settings=_settings(summary["config"]),
         published=PUBLISHED_MEAN if _is_celeba(summary) else {},
         command=command,
@@ -87,6 +88,14 @@ def _attributes(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
                 row["gain"] = scores["balanced_accuracy"] - other
         rows.append(row)
     return sorted(rows, key=lambda row: (-row["imbalance"], row["name"]))
+
+
+def _choices(candidates: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """What was compared on the validation split, as a table of clusters for each class (rows) by k (columns)."""
+    found = {(each["clusters_per_class"], each["neighbours"]): each["balanced_accuracy"] for each in candidates}
+    columns = sorted({k for _, k in found})
+    rows = [(number, [found.get((number, k)) for k in columns]) for number in sorted({number for number, _ in found})]
+    return {"columns": columns, "rows": rows, "best": max(found.values(), default=None)}
 
 
 def _settings(config: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:

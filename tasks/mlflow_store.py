@@ -28,6 +28,7 @@ def quiet_mlflow() -> Any:
     os.environ.setdefault("DO_NOT_TRACK", "true")  # "1" has no effect on MLflow
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     mlflow = import_module("mlflow")
     for name in ("mlflow", "alembic"):
