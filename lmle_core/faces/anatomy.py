@@ -66,7 +66,7 @@ class Anatomy:
             eye_x=19 + person.look("eye_gap", -1.3, 1.3),
             eye_y=-6.0,
             eye_half_width=8.6 + person.look("eye_size", -0.7, 0.7),
-            eye_opening=(5.0 + person.look("eye_size", -0.5, 0.5)) * (1 - 0.68 * person.amount("Narrow_Eyes")),
+            eye_opening=(5.0 + person.look("eye_size", -0.5, 0.5)) * (1 - 0.74 * person.amount("Narrow_Eyes")),
             eye_tilt=person.look("eye_tilt", -0.08, 0.08),
             nose_y=22 + person.look("nose_length", -2, 2) + 3 * person.amount("Pointy_Nose"),
             nose_half_width=8.0 + person.look("nose_width", -0.8, 0.8) + 8 * person.amount("Big_Nose")

@@ -27,14 +27,14 @@ _RANGE = {
     "Bushy_Eyebrows": (0.3, 0.5),
     "Chubby": (0.3, 0.5),
     "High_Cheekbones": (0.3, 0.45),
-    "Narrow_Eyes": (0.35, 0.5),
+    "Narrow_Eyes": (0.25, 0.6),
     "Oval_Face": (0.4, 0.5),
-    "Pale_Skin": (0.3, 0.6),
+    "Pale_Skin": (0.2, 0.7),
     "Pointy_Nose": (0.35, 0.5),
     "Receding_Hairline": (0.25, 0.45),
     "Rosy_Cheeks": (0.15, 0.5),
     "Smiling": (0.2, 0.55),
-    "Young": (0.35, 0.5),
+    "Young": (0.25, 0.55),
 }
 """Ceiling of an absent attribute's amount, floor of a present one's."""
 
