@@ -100,7 +100,7 @@ def test_the_registered_model_classifies_image_files_with_its_own_code(
     done = subprocess.run(
         [sys.executable, "-c", LOAD, own_store(mlflow_workspace), "models:/loaded@champion", *map(str, files)],
         cwd=tmp_path,
-        env={**os.environ, "DO_NOT_TRACK": "true"},
+        env={**os.environ, "DO_NOT_TRACK": "true", "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,

@@ -114,7 +114,7 @@ def test_a_server_keeps_the_record_and_the_model_once(
     done = subprocess.run(
         [sys.executable, "-c", LOAD, server, str(tmp_path / "face.jpg")],
         cwd=tmp_path,
-        env={**os.environ, "DO_NOT_TRACK": "true"},
+        env={**os.environ, "DO_NOT_TRACK": "true", "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
