@@ -1,0 +1,110 @@
+"""Accuracy on procedural faces over several seeds, as a record: `python benchmarks/accuracy.py`.
+
+Runs `lmle run` once a seed (each seed draws other faces as well), and keeps what the README shows: balanced accuracy of
+the run and of its baselines on the same test images, on the labels as annotated and on the clean ones.
+"""
+
+import argparse
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+RECORDS = Path(__file__).parent / "records"
+PACKAGES = ("torch", "torchvision", "faiss-gpu", "faiss-cpu", "zarr", "dask", "prefect", "mlflow", "numpy")
+SETTINGS = ("data.images=20000", "data.height=64", "data.width=64")
+
+
+def main() -> None:
+    """Run every seed and write the record; a seed that is done already is read from its workspace."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--workspace", type=Path, default=Path("workspace"))
+    parser.add_argument("--name", default="faces-20k", help="of the record")
+    parser.add_argument("settings", nargs="*", help="further section.key=value")
+    arguments = parser.parse_args()
+    settings = [*SETTINGS, *arguments.settings]
+    samples = [_sample(seed, settings, arguments.workspace) for seed in range(arguments.seeds)]
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    directory = RECORDS / f"{today}-{arguments.name}"
+    directory.mkdir(parents=True, exist_ok=True)
+    record = {
+        "command": " ".join(["python", "benchmarks/accuracy.py", *sys.argv[1:]]),
+        "settings": settings,
+        "environment": environment(),
+        "samples": samples,
+    }
+    (directory / "record.json").write_text(json.dumps(record, indent=1) + "\n")
+    print(directory / "record.json")
+
+
+def environment() -> dict[str, Any]:
+    """What a measurement depends on: hardware, versions, revision."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    revision = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
+    )
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "versions": versions,
+        "revision": revision.stdout.strip() or None,
+    }
+
+
+def _sample(seed: int, settings: list[str], workspace: Path) -> dict[str, Any]:
+    command = [str(Path(sys.executable).parent / "lmle"), "run", "--seed", str(seed), "--workspace", str(workspace)]
+    for setting in settings:
+        command += ["--set", setting]
+    begun = time.perf_counter()
+    subprocess.run(command, check=True)
+    seconds = time.perf_counter() - begun
+    runs = [json.loads(path.read_text()) for path in workspace.glob("runs/*/summary.json")]
+    newest = max(
+        (run for run in runs if run["config"]["seed"] == seed),
+        key=lambda run: (workspace / "runs" / run["run"] / "summary.json").stat().st_mtime,
+    )
+    timings = json.loads((workspace / "runs" / newest["run"] / "timings.json").read_text())
+    return {
+        "seed": seed,
+        "run": newest["run"],
+        "test_images": newest["test"]["images"],
+        "seconds": round(seconds, 1),
+        "stage_seconds": {f"{entry['stage']} {entry['key'][:8]}": entry["seconds"] for entry in timings},
+        "least_spread": min(round_["spread"]["mean"] for round_ in newest["rounds"][1:]),
+        "annotated": _accuracies(newest["test"], newest["baselines"]),
+        "clean": _accuracies(newest["test_clean"], newest["baselines_clean"]),
+        "intervals": {"lmle": newest["test"]["interval"], **{k: v["interval"] for k, v in newest["gains"].items()}},
+    }
+
+
+def _accuracies(run: dict[str, Any], baselines: dict[str, Any]) -> dict[str, dict[str, float]]:
+    names = ("mean_balanced_accuracy", "mean_total_accuracy", "mean_tpr", "mean_tnr")
+    return {
+        method: {name: scores[name] for name in names} for method, scores in {"lmle": run, **baselines}.items()
+    }
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+if __name__ == "__main__":
+    main()
