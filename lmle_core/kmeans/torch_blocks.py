@@ -12,6 +12,9 @@ from lmle_core.kmeans.centroids import Centroids
 from lmle_core.kmeans.ordered import Assigned, OrderedBlocks, in_threads
 from lmle_core.kmeans.source import BLOCK, Rows
 
+HOLD = 2 << 30
+"""Bytes; all of CelebA's training embeddings, 40 x 64 float32, are 1.7e9."""
+
 
 class TorchBlocks(OrderedBlocks):
     """Blocks on one torch device.
@@ -24,7 +27,7 @@ class TorchBlocks(OrderedBlocks):
         device: 'cpu', 'cuda', 'cuda:N'.
         threads: blocks at a time on a CPU; None: torch's thread count.
         block: rows of a block; the result depends on it.
-        hold: bytes of blocks to keep on the device between passes; None: half of a GPU's free memory, nothing on a CPU.
+        hold: bytes of blocks to keep on the device between passes; None: half of a GPU's free memory, 2 GiB on a CPU.
     """
 
     def __init__(
@@ -40,7 +43,7 @@ class TorchBlocks(OrderedBlocks):
         self._device = torch.device(device)
         self._threads = threads or torch.get_num_threads()
         if hold is None:
-            hold = torch.cuda.mem_get_info(self._device)[0] // 2 if self._device.type == "cuda" else 0
+            hold = torch.cuda.mem_get_info(self._device)[0] // 2 if self._device.type == "cuda" else HOLD
         self._hold = hold
         self._held: dict[int, tuple[Tensor, Tensor]] = {}
 
