@@ -22,6 +22,10 @@ app = typer.Typer(
 )
 
 
+SIGINT_CODE = 130
+"""What the command line's parser makes of a KeyboardInterrupt."""
+
+
 class Format(StrEnum):
     """How `predict` writes."""
 
@@ -268,6 +272,8 @@ def main(arguments: list[str] | None = None) -> None:
     """
     try:
         code = app(arguments, standalone_mode=False)
+        if code == SIGINT_CODE:
+            raise KeyboardInterrupt
     except BrokenPipeError:
         sys.exit(Exit.DONE)  # as in `lmle show | head`
     except (Exception, KeyboardInterrupt) as error:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
@@ -16,25 +17,40 @@ def console(stderr: bool = False) -> Console:
     return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=PLAIN_WIDTH, soft_wrap=True)
 
 
+@dataclass
+class Tally:
+    """How many stages were found done, and how many were done anew."""
+
+    found: int = 0
+    anew: int = 0
+
+
 @contextmanager
-def progress_shown() -> Iterator[None]:
-    """Show what the logger `lmle` says on stderr: on a terminal with a bar for the stage at work, else line by line."""
+def progress_shown() -> Iterator[Tally]:
+    """Show what the logger `lmle` says on stderr: on a terminal with a bar for the stage at work, else line by line.
+
+    Yields:
+        The stages' count, complete when the context ends.
+    """
     out = console(stderr=True)
     logger = logging.getLogger("lmle")
     bar = Progress(
         SpinnerColumn(), TextColumn("{task.description:<12}"), BarColumn(30), MofNCompleteColumn(),
         TextColumn("{task.fields[words]}"), console=out, transient=True, disable=not out.is_terminal,
     )  # fmt: skip
-    handler = _Handler(bar) if out.is_terminal else _Plain(out)
+    tally = Tally()
+    handlers = (_Handler(bar) if out.is_terminal else _Plain(out), _Counter(tally))
     before = logger.level, logger.propagate
     logger.propagate = False
     logger.setLevel(logging.DEBUG if out.is_terminal else logging.INFO)  # a bar takes every step
-    logger.addHandler(handler)
+    for handler in handlers:
+        logger.addHandler(handler)
     try:
         with bar:
-            yield
+            yield tally
     finally:
-        logger.removeHandler(handler)
+        for handler in handlers:
+            logger.removeHandler(handler)
         logger.setLevel(before[0])
         logger.propagate = before[1]
 
@@ -46,6 +62,17 @@ class _Plain(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._out.print(record.getMessage(), markup=False)
+
+
+class _Counter(logging.Handler):
+    def __init__(self, tally: Tally) -> None:
+        super().__init__()
+        self._tally = tally
+
+    def emit(self, record: logging.LogRecord) -> None:
+        found = getattr(record, "found", None)
+        self._tally.found += found is True
+        self._tally.anew += found is False
 
 
 class _Handler(logging.Handler):

@@ -2,12 +2,11 @@
 
 import os
 import shlex
-import signal
 from pathlib import Path
-from types import FrameType
 
 from flows.console import progress_shown
 from flows.exits import UsageError
+from flows.interrupts import interruptible
 from infra.prefect_server import prefect_api
 from infra.services import running_addresses
 from infra.settings import workspace_path
@@ -29,8 +28,7 @@ def run_here(config: Config) -> Path:
     if addresses is not None:
         for name, value in addresses.environment().items():
             os.environ.setdefault(name, value)
-    signal.signal(signal.SIGTERM, _interrupt)
-    with progress_shown(), prefect_api(workspace) as api:
+    with interruptible(), progress_shown() as stages, prefect_api(workspace) as api:
         from flows.lmle import lmle  # seconds; the API starts meanwhile
         from tasks.progress import say
 
@@ -38,12 +36,10 @@ def run_here(config: Config) -> Path:
         say(f"{'prefect':<12} {'at ' + api.url if api.child is None else f'own API, up after {seconds:.1f} s'}")
         found = lmle(config)
     directory = Path(found["run"])
+    how = f"{stages.found} found done, {stages.anew} done anew" if stages.anew else f"all {stages.found} found done"
+    print(f"stages  {how}\n")
     _conclude(config, workspace, directory)
     return directory
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _conclude(config: Config, workspace: Path, directory: Path) -> None:

@@ -1,0 +1,40 @@
+"""Interrupts that arrive: SIGTERM counts as Ctrl-C, and one that hits where no exception can be raised comes again."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+AGAIN = 0.05
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within it SIGINT and SIGTERM raise KeyboardInterrupt in the main thread, to which this call belongs.
+
+    Corner cases: Python drops an exception that is raised inside a finaliser or a garbage collector's callback, as
+    Dask has one; the interrupt is then repeated a moment later.
+    """
+    handlers = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
+    before = sys.unraisablehook
+
+    def dropped(unraisable: Any) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, AGAIN)
+        else:
+            before(unraisable)
+
+    sys.unraisablehook = dropped
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = before
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
