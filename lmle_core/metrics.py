@@ -1,17 +1,22 @@
 """Scores of a classifier of imbalanced labels: recall of each class, balanced accuracy, and bootstrap intervals."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Self
 
 import numpy as np
 
+from lmle_core.bootstrap import (
+    Interval,
+    class_hits,
+    class_members,
+    mean_over_attributes,
+    mean_recalls,
+    percentile_interval,
+    resampled_accuracies,
+)
 from lmle_core.celeba.facts import NEAR_RANDOM
-
-Interval = tuple[float, float]
-CONFIDENCE = 0.95
-_BLOCK = 2_000_000  # entries of the resampling weights held at a time: 8 MB
 
 
 @dataclass(frozen=True)
@@ -183,21 +188,21 @@ def score(
     resample, so that rare classes that a resample misses count as absent from it.
     """
     _check(labels, predictions, attributes, n_classes)
-    support = _members(labels, n_classes).sum(axis=0, dtype=np.int64)  # (C, A)
-    hits = _hits(labels, predictions, n_classes).sum(axis=0, dtype=np.int64)
+    support = class_members(labels, n_classes).sum(axis=0, dtype=np.int64)  # (C, A)
+    hits = class_hits(labels, predictions, n_classes).sum(axis=0, dtype=np.int64)
     complete = (support > 0).sum(axis=0) >= 2
     if not complete.any():
         raise ValueError(
             f"labels: none of the {len(attributes)} attributes has two classes among the {len(labels)} images, so "
             "there is no balanced accuracy; score a split with more images"
         )
-    balanced = _balanced_accuracy(hits, support)
+    balanced = mean_recalls(hits, support)
     intervals: list[Interval | None] = [None] * len(attributes)
     interval = None
     if bootstrap:
-        resampled = np.concatenate(list(_resampled(labels, predictions, n_classes, bootstrap, seed)))
-        intervals = [_interval(resampled[:, a]) if complete[a] else None for a in range(len(attributes))]
-        interval = _interval(_mean_over(resampled))
+        resampled = resampled_accuracies(labels, predictions, n_classes, bootstrap=bootstrap, seed=seed)
+        intervals = [percentile_interval(column) if complete[a] else None for a, column in enumerate(resampled.T)]
+        interval = percentile_interval(mean_over_attributes(resampled))
     each = tuple(
         AttributeScores(
             attribute=name,
@@ -240,10 +245,10 @@ def gain(
     for array in (predictions, baseline):
         names = [str(column) for column in range(labels.shape[1])]
         point = score(labels, array, names, n_classes, bootstrap=0).mean_balanced_accuracy
-        draws = _mean_over(np.concatenate(list(_resampled(labels, array, n_classes, bootstrap, seed))))
-        means.append((point, draws))
+        resampled = resampled_accuracies(labels, array, n_classes, bootstrap=bootstrap, seed=seed)
+        means.append((point, mean_over_attributes(resampled)))
     (ours, our_draws), (theirs, their_draws) = means
-    return Gain(mean=ours - theirs, interval=_interval(our_draws - their_draws))
+    return Gain(mean=ours - theirs, interval=percentile_interval(our_draws - their_draws))
 
 
 def _check(labels: np.ndarray, predictions: np.ndarray, attributes: Sequence[str], n_classes: int) -> None:
@@ -262,74 +267,6 @@ def _check(labels: np.ndarray, predictions: np.ndarray, attributes: Sequence[str
                 f"{name}[{row}, {column}] ({attributes[column]}): expected a class in 0..{n_classes - 1}, got "
                 f"{array[row, column]}"
             )
-
-
-def _members(labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """(n, C, A) whether an image is of class c of attribute a."""
-    return labels[:, None, :] == np.arange(n_classes)[:, None]
-
-
-def _hits(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:
-    """(n, C, A) whether an image is of class c of attribute a, and recognised."""
-    return _members(labels, n_classes) & (labels == predictions)[:, None, :]
-
-
-def _balanced_accuracy(hits: np.ndarray, support: np.ndarray) -> np.ndarray:
-    """Mean recall over the classes that occur, from counts (..., C, A) to (..., A); NaN where fewer than two do."""
-    present = support > 0
-    recall = np.where(present, hits / np.maximum(support, 1), 0.0)
-    classes = present.sum(axis=-2)
-    return np.where(classes >= 2, recall.sum(axis=-2) / np.maximum(classes, 1), np.nan)
-
-
-def resampling_weights(images: int, bootstrap: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each image occurs in each bootstrap resample.
-
-    Yields:
-        Blocks of rows of the (bootstrap, images) float32 matrix; each row is multinomial and sums to `images`.
-    """
-    rng = np.random.default_rng(seed)
-    rows = max(1, _BLOCK // images)
-    for start in range(0, bootstrap, rows):
-        drawn = [
-            np.bincount(rng.integers(images, size=images), minlength=images)
-            for _ in range(min(rows, bootstrap - start))
-        ]
-        yield np.array(drawn, dtype=np.float32)
-
-
-def _resampled(
-    labels: np.ndarray, predictions: np.ndarray, n_classes: int, bootstrap: int, seed: int
-) -> Iterator[np.ndarray]:
-    """Blocks of (b, A) balanced accuracies; resample b is the product of its weights with per-class correctness.
-
-    Counts stay below 2^24, so the float32 products are exact, whatever the order of their sums.
-    """
-    n, columns = labels.shape
-    shape = (-1, n_classes, columns)
-    members = _members(labels, n_classes).reshape(n, -1).astype(np.float32)
-    hits = _hits(labels, predictions, n_classes).reshape(n, -1).astype(np.float32)
-    for weights in resampling_weights(n, bootstrap, seed):
-        yield _balanced_accuracy(
-            (weights @ hits).reshape(shape).astype(np.float64), (weights @ members).reshape(shape).astype(np.float64)
-        )
-
-
-def _mean_over(resampled: np.ndarray) -> np.ndarray:
-    """(B, A) to (B,): each resample's mean over its attributes that have two classes; NaN without any."""
-    present = ~np.isnan(resampled)
-    counts = present.sum(axis=1)
-    means: np.ndarray = np.where(present, resampled, 0.0).sum(axis=1) / np.maximum(counts, 1)
-    return np.where(counts > 0, means, np.nan)
-
-
-def _interval(values: np.ndarray) -> Interval | None:
-    values = values[~np.isnan(values)]
-    if len(values) == 0:  # no resample holds two classes
-        return None
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return float(low), float(high)
 
 
 def _overall(each: tuple[AttributeScores, ...], interval: Interval | None, near_random: Collection[str]) -> Scores:

@@ -5,13 +5,13 @@ each call names its run.
 """
 
 import difflib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
 from lmle_core.config import Engines
+from tasks.mlflow_entities import TABLE, attribute_table, dataset_input, flatten, table_tags
 from tasks.mlflow_store import TrackingError, connect, own_store, tracking_uri
 from tasks.registry import RegisteredModel, register_model
 from tasks.revision import git_revision
@@ -205,28 +205,13 @@ class Tracker:
             self._client.update_run(run.info.run_id, status="RUNNING")
 
     def _log_data(self, data: Mapping[str, Any]) -> None:
-        entities = import_module("mlflow.entities")
-        if self._client.get_run(self.run_id).inputs.dataset_inputs:
-            return
-        sizes = {"images": data["images"], **{f"images_{split}": count for split, count in data["split"].items()}}
-        dataset = entities.Dataset(
-            name="images",
-            digest=str(data["digest"])[:36],
-            source_type="code",
-            source=json.dumps({"tags": {"lmle.data": str(data["digest"])}}),
-            profile=json.dumps({**sizes, "quarantined": data["quarantined"], "attributes": len(data["attributes"])}),
-        )
-        context = entities.InputTag("mlflow.data.context", "training, validation and test")
-        self._client.log_inputs(self.run_id, [entities.DatasetInput(dataset, [context])])
+        if not self._client.get_run(self.run_id).inputs.dataset_inputs:
+            self._client.log_inputs(self.run_id, [dataset_input(data)])
 
     def _log_table(self, attributes: Mapping[str, Mapping[str, Any]]) -> None:
-        """The table that MLflow's UI shows; written whole, since `log_table` appends to what is there."""
-        first = next(iter(attributes.values()))
-        columns = [key for key, value in first.items() if not isinstance(value, list)]
-        rows = [[name, *(values[column] for column in columns)] for name, values in attributes.items()]
-        self._client.log_dict(self.run_id, {"columns": ["attribute", *columns], "data": rows}, "attributes.json")
-        shown = json.dumps([{"path": "attributes.json", "type": "table"}])
-        self._log(self.run_id, tags={"mlflow.loggedArtifacts": shown})
+        """Written whole, since MLflow's own `log_table` appends to what is there."""
+        self._client.log_dict(self.run_id, attribute_table(attributes), TABLE)
+        self._log(self.run_id, tags=table_tags())
 
     def _log_metrics(self, run_id: str, curves: Mapping[str, Curve]) -> None:
         metric = import_module("mlflow.entities").Metric
@@ -251,17 +236,6 @@ class Tracker:
     def _check_started(self) -> None:
         if not self.run_id:
             raise RuntimeError("Tracker: expected start() before anything is recorded")
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested values as MLflow parameters: `section.key` to text; lists as JSON, None as null."""
-    flat: dict[str, str] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
-    return flat
 
 
 def _refuse_unknown(keys: Iterable[str]) -> None:

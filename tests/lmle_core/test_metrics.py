@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, recall_score
 
-from lmle_core.metrics import gain, resampling_weights, score
+from lmle_core.metrics import Scores, gain, score
 
 
 def drawn(seed: int, n: int, attributes: int, classes: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -47,54 +47,6 @@ def test_scores_are_scikit_learns(seed: int, n: int, classes: int) -> None:
     assert scores.mean_balanced_accuracy == pytest.approx(fmean(balanced))
     assert scores.worst_five_balanced_accuracy == pytest.approx(fmean(sorted(balanced)[:5]))
     assert scores.interval is None
-
-
-def slow_balanced_accuracy(
-    labels: np.ndarray, predictions: np.ndarray, counts: np.ndarray, classes: int
-) -> float | None:
-    """Balanced accuracy of one attribute on a resample that holds image i counts[i] times, image by image."""
-    recalls = []
-    for c in range(classes):
-        members = hits = 0
-        for label, prediction, count in zip(labels, predictions, counts, strict=True):
-            if label == c:
-                members += int(count)
-                hits += int(count) * int(prediction == label)
-        if members:
-            recalls.append(hits / members)
-    return fmean(recalls) if len(recalls) >= 2 else None
-
-
-@pytest.mark.parametrize("classes", [2, 3])
-def test_intervals_are_those_of_a_loop_over_the_same_resamples(classes: int) -> None:
-    labels, predictions = drawn(3, 40, 4, classes)
-    labels[:20, 1:] = 1
-    labels[20:, 1:] = 0
-    labels[:, 0] = 0
-    labels[7, 0] = 1  # a class that many resamples miss
-    weights = np.concatenate(list(resampling_weights(40, 60, seed=5)))
-    slow = np.array(
-        [
-            [slow_balanced_accuracy(labels[:, a], predictions[:, a], counts, classes) for a in range(4)]
-            for counts in weights
-        ],
-        dtype=np.float64,
-    )
-    assert np.isnan(slow[:, 0]).any()
-    scores = score(labels, predictions, names(4), classes, bootstrap=60, seed=5)
-    for a, row in enumerate(scores.attributes):
-        assert row.interval == pytest.approx(tuple(np.nanquantile(slow[:, a], [0.025, 0.975])))
-    assert scores.interval == pytest.approx(tuple(np.quantile(np.nanmean(slow, axis=1), [0.025, 0.975])))
-
-
-def test_each_resample_draws_as_many_images_as_there_are() -> None:
-    blocks = list(resampling_weights(3_000, 1_500, seed=0))
-    assert len(blocks) > 1  # more than is held at a time
-    assert [len(block) for block in blocks[:-1]] == [len(blocks[0])] * (len(blocks) - 1)
-    weights = np.concatenate(blocks)
-    assert weights.shape == (1_500, 3_000)
-    assert (weights.sum(axis=1) == 3_000).all()
-    assert np.abs(weights.mean(axis=0) - 1).max() < 0.2
 
 
 def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
@@ -150,6 +102,14 @@ def test_json_is_plain_rounded_and_the_same_each_time() -> None:
     assert set(values["attributes"]["attribute 0"]) == {
         "support", "recall", "tpr", "tnr", "balanced_accuracy", "total_accuracy", "interval",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_scores_come_back_from_json(classes: int) -> None:
+    labels, predictions = drawn(6, 60, 3, classes)
+    labels[:, 0] = 0  # left out
+    values = score(labels, predictions, names(3), classes, bootstrap=50).to_json()
+    assert Scores.from_json(json.loads(json.dumps(values))).to_json() == values
 
 
 def test_gain_is_the_difference_and_its_interval_is_paired() -> None:

@@ -11,7 +11,7 @@ import pytest
 from lmle_core.config import Config, Engines
 from lmle_core.metrics import score
 from tasks.mlflow_store import TrackingError, own_store
-from tasks.tracking import METRICS, Tracker, flatten
+from tasks.tracking import METRICS, Tracker
 
 DATA = {
     "digest": "d" * 32,
@@ -211,11 +211,3 @@ def test_a_deleted_experiment_is_refused_with_what_to_do(opened: Callable[..., T
 def test_nothing_is_recorded_before_the_start(opened: Callable[..., Tracker]) -> None:
     with pytest.raises(RuntimeError, match=r"expected start\(\)"):
         opened().round(0, {"spread": 0.5})
-
-
-def test_flatten_names_sections_and_writes_values_as_json() -> None:
-    values = {"seed": 0, "loss": {"kind": "hinge", "margins": [0.1, 0.2], "weights": None, "squared": False}}
-    assert flatten(values) == {
-        "seed": "0", "loss.kind": "hinge", "loss.margins": "[0.1, 0.2]", "loss.weights": "null",
-        "loss.squared": "false",
-    }  # fmt: skip

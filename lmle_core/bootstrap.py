@@ -1,0 +1,87 @@
+"""Bootstrap of balanced accuracy: resamples of the images, as a matrix of weights times per-class correctness."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+Interval = tuple[float, float]
+CONFIDENCE = 0.95
+_BLOCK = 2_000_000  # weights held at a time: 8 MB
+
+
+def class_members(labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """(n, C, A): whether an image is of class c of attribute a."""
+    return labels[:, None, :] == np.arange(n_classes)[:, None]
+
+
+def class_hits(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:
+    """(n, C, A): whether an image is of class c of attribute a, and recognised."""
+    return class_members(labels, n_classes) & (labels == predictions)[:, None, :]
+
+
+def mean_recalls(hits: np.ndarray, support: np.ndarray) -> np.ndarray:
+    """Mean recall over the classes that occur, from counts (..., C, A) to (..., A); NaN where fewer than two do."""
+    present = support > 0
+    recall = np.where(present, hits / np.maximum(support, 1), 0.0)
+    classes = present.sum(axis=-2)
+    return np.where(classes >= 2, recall.sum(axis=-2) / np.maximum(classes, 1), np.nan)
+
+
+def resampling_weights(images: int, bootstrap: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each image occurs in each resample.
+
+    Yields:
+        Blocks of rows of the (bootstrap, images) float32 matrix; each row is multinomial and sums to `images`.
+    """
+    rng = np.random.default_rng(seed)
+    rows = max(1, _BLOCK // images)
+    for start in range(0, bootstrap, rows):
+        drawn = [
+            np.bincount(rng.integers(images, size=images), minlength=images)
+            for _ in range(min(rows, bootstrap - start))
+        ]
+        yield np.array(drawn, dtype=np.float32)
+
+
+def resampled_accuracies(
+    labels: np.ndarray, predictions: np.ndarray, n_classes: int, *, bootstrap: int, seed: int
+) -> np.ndarray:
+    """Balanced accuracy of each attribute on each resample.
+
+    Args:
+        labels: (n, A) integers in 0..n_classes-1.
+        predictions: (n, A), likewise.
+        n_classes: classes of each attribute.
+        bootstrap: B, the number of resamples.
+        seed: of the resamples, which depend on it and on n alone.
+
+    Returns:
+        (B, A) float64; NaN where a resample holds fewer than two classes. Counts stay below 2^24, so that the float32
+        products are exact, whatever the order of their sums.
+    """
+    n, columns = labels.shape
+    members = class_members(labels, n_classes).reshape(n, -1).astype(np.float32)
+    hits = class_hits(labels, predictions, n_classes).reshape(n, -1).astype(np.float32)
+    blocks = []
+    for weights in resampling_weights(n, bootstrap, seed):
+        counts = [(weights @ each).reshape(-1, n_classes, columns).astype(np.float64) for each in (hits, members)]
+        blocks.append(mean_recalls(*counts))
+    return np.concatenate(blocks)
+
+
+def mean_over_attributes(accuracies: np.ndarray) -> np.ndarray:
+    """(B, A) to (B,): each resample's mean over its attributes that have two classes; NaN without any."""
+    present = ~np.isnan(accuracies)
+    counts = present.sum(axis=1)
+    means: np.ndarray = np.where(present, accuracies, 0.0).sum(axis=1) / np.maximum(counts, 1)
+    return np.where(counts > 0, means, np.nan)
+
+
+def percentile_interval(values: np.ndarray) -> Interval | None:
+    """The middle 95 % of the values that are not NaN; None without any."""
+    values = values[~np.isnan(values)]
+    if len(values) == 0:
+        return None
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
