@@ -1,4 +1,4 @@
-"""Accuracy on procedural faces over several seeds, as a record: `python benchmarks/accuracy.py`.
+"""Accuracy on procedural faces over several seeds, as a record: `python -m benchmarks.accuracy`.
 
 Runs `lmle run` once a seed (each seed draws other faces as well), and keeps what the README shows: balanced accuracy of
 the run and of its baselines on the same test images, on the labels as annotated and on the clean ones.
@@ -35,7 +35,7 @@ def main() -> None:
     directory = RECORDS / f"{today}-{arguments.name}"
     directory.mkdir(parents=True, exist_ok=True)
     record = {
-        "command": " ".join(["python", "benchmarks/accuracy.py", *sys.argv[1:]]),
+        "command": " ".join(["python", "-m", "benchmarks.accuracy", *sys.argv[1:]]),
         "settings": settings,
         "environment": environment(),
         "samples": samples,
@@ -92,9 +92,7 @@ def _sample(seed: int, settings: list[str], workspace: Path) -> dict[str, Any]:
 
 def _accuracies(run: dict[str, Any], baselines: dict[str, Any]) -> dict[str, dict[str, float]]:
     names = ("mean_balanced_accuracy", "mean_total_accuracy", "mean_tpr", "mean_tnr")
-    return {
-        method: {name: scores[name] for name in names} for method, scores in {"lmle": run, **baselines}.items()
-    }
+    return {method: {name: scores[name] for name in names} for method, scores in {"lmle": run, **baselines}.items()}
 
 
 def _processor() -> str:

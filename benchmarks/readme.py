@@ -1,4 +1,4 @@
-"""The README's table of accuracy, written from the newest record: `python benchmarks/readme.py`."""
+"""The README's table of accuracy, written from the newest record: `python -m benchmarks.readme`."""
 
 import json
 from pathlib import Path
@@ -39,21 +39,32 @@ def table(record: dict[str, Any]) -> str:
             )
         ]
         gains = [
-            100 * (sample["annotated"]["lmle"]["mean_balanced_accuracy"] - sample["annotated"][method]["mean_balanced_accuracy"])
+            100
+            * (
+                sample["annotated"]["lmle"]["mean_balanced_accuracy"]
+                - sample["annotated"][method]["mean_balanced_accuracy"]
+            )
             for sample in samples
         ]
         cells.append("" if method == "lmle" else ", ".join(f"{gain:+.1f}" for gain in gains))
         lines.append(f"| {title} | {' | '.join(cells)} |")
-    environment = record["environment"]
     lines += [
         "",
-        f"Percent, mean over {len(samples)} seeds (lowest to highest); {samples[0]['test_images']:,} test images each; "
-        f"each seed draws its own faces. Embedding spread at least {min(s['least_spread'] for s in samples):.2f}. "
-        f"One run took {min(s['seconds'] for s in samples) / 60:.0f} to {max(s['seconds'] for s in samples) / 60:.0f} "
-        f"minutes on {environment['cores']} cores ({environment['processor']}), the baselines included. "
-        f"Record: `{newest_record().relative_to(ROOT)}`; command: `{record['command']}`.",
+        _caption(record),
     ]
     return "\n".join(lines)
+
+
+def _caption(record: dict[str, Any]) -> str:
+    samples, environment = record["samples"], record["environment"]
+    spread = min(sample["least_spread"] for sample in samples)
+    minutes = sorted(round(sample["seconds"] / 60) for sample in samples)
+    return (
+        f"Percent, mean over {len(samples)} seeds (lowest to highest), {samples[0]['test_images']:,} test images each; "
+        f"each seed draws its own faces. Embedding spread at least {spread:.2f}. One run took {minutes[0]} to "
+        f"{minutes[-1]} minutes on {environment['cores']} cores ({environment['processor']}), baselines included. "
+        f"Record: `{newest_record().relative_to(ROOT)}`; command: `{record['command']}`."
+    )
 
 
 def _mean_and_range(values: list[float]) -> str:

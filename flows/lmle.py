@@ -29,10 +29,11 @@ from tasks.workers import Workers
 
 CODE = ("lmle_core.ingest", "lmle_core.training", "lmle_core.publish", "lmle_core.evaluation", "lmle_core.faces")
 INGESTED = tuple(f"data.{key}" for key in ("attributes", "height", "width", "crop", "shard", "quarantine"))
+DEFAULTS = Config()
 
 
 @flow(name="lmle")
-def lmle(config: Config = Config(), directory: Path | None = None) -> dict[str, str]:
+def lmle(config: Config = DEFAULTS, directory: Path | None = None) -> dict[str, str]:
     """Train, evaluate and register a Large Margin Local Embedding.
 
     Args:
@@ -73,14 +74,19 @@ def _run(config: Config, workspace: Path, workers: Workers) -> dict[str, str]:
 
     start = done(prior, store=store, config=config.view(*priors.VIEW), **everywhere)
     embedded = prior_features = encode(start, "trunk")
-    network, cells, table = start, None, None
+    network = start
+    before: Reference | None = None
+    cells: Reference | None = None
+    table: Reference | None = None
     networks: list[Reference] = []
     healths: list[Reference] = []
-    clustering, training = config.view("seed", "cluster"), config.view("seed", "trunk", "training", "loss", "quintuplets")
+    clustering = config.view("seed", "cluster")
+    training = config.view("seed", "trunk", "training", "loss", "quintuplets")
     for number in rounds:
-        before, cells = cells, done(
-            clusters, store=store, features=embedded, previous=cells, number=number, config=clustering, workers=workers,
-            **everywhere,
+        before = cells
+        cells = done(
+            clusters, store=store, features=embedded, previous=before, number=number, config=clustering,
+            workers=workers, **everywhere,
         )  # fmt: skip
         if number == 1:
             healths.append(done(
@@ -107,7 +113,7 @@ def _run(config: Config, workspace: Path, workers: Workers) -> dict[str, str]:
         check_health(healths[-1], config)
 
     centroids = index_of(embedded)
-    rivals = {"prior": (prior_features, index_of(prior_features))}
+    rivals: dict[str, tuple[Reference, Reference | None]] = {"prior": (prior_features, index_of(prior_features))}
     if config.evaluation.pca:
         components = encode(done(pca, store=store, config=config.view(*priors.VIEW), **everywhere), "trunk")
         rivals["pca"] = (components, index_of(components))
@@ -123,7 +129,9 @@ def _run(config: Config, workspace: Path, workers: Workers) -> dict[str, str]:
         "store": store, "features": embedded, "networks": networks, "healths": healths, "index": centroids,
         "evaluation": scores, "others": [start, prior_features],
     }  # fmt: skip
-    published = done(publish_run, run=run, parts=parts, config=config, code=code, command=_command(config), **everywhere)
+    published = done(
+        publish_run, run=run, parts=parts, config=config, code=code, command=_command(config), **everywhere
+    )
     model = finish_record(record, published, store, config)
     check_quality(published, config)
     return {"run": published.path, "model": model.uri}

@@ -114,7 +114,7 @@ def load_trunk_weights(network: Network, weights: Path) -> None:
 def _trunk(spec: NetworkSpec) -> tuple[nn.Module, int]:
     if spec.trunk == SIX_LAYER:
         return _six_layer(spec.width)
-    import torchvision.models  # noqa: PLC0415  slow to import, and only these trunks need it
+    import torchvision.models
 
     valid = torchvision.models.list_models(module=torchvision.models)
     if spec.trunk not in valid:

@@ -23,7 +23,7 @@ class PrincipalComponents:
     @classmethod
     def fit(cls, images: np.ndarray, components: int, seed: int) -> "PrincipalComponents":
         """Fit to images uint8 (n, 3, H, W) by randomised SVD; at most n − 1 components."""
-        from sklearn.decomposition import PCA  # noqa: PLC0415  slow to import
+        from sklearn.decomposition import PCA
 
         pixels = _flat(images)
         number = min(components, len(pixels) - 1, pixels.shape[1])

@@ -151,7 +151,8 @@ class TableObjective:
         labels = self.round.labels[self.round.on_device(members[:, 0])]
         anchor_class = labels.gather(1, attributes[:, None])[:, 0]
         headers = triple_header_hinge(
-            QuintupletDistances(*distance.unbind(1), present), self.round.margins[:, attributes, anchor_class]
+            QuintupletDistances(distance[:, 0], distance[:, 1], distance[:, 2], distance[:, 3], present),
+            self.round.margins[:, attributes, anchor_class],
         )
         loss = headers.total.mean()
         figures = _figures(headers, "hinge")

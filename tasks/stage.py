@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Concatenate
 
 from filelock import FileLock
-from prefect import Task, task
+from prefect import Task
 
 from lmle_core.artefact import Reference, make_once
 from tasks.cache import StagePolicy
@@ -60,14 +60,14 @@ def stage[**P](
 
         outer = signature.replace(parameters=parameters, return_annotation=Reference)
         run.__signature__ = outer  # type: ignore[attr-defined]
-        return task(run, name=name, cache_policy=policy, **OPTIONS)
+        return Task(run, name=name, cache_policy=policy, **OPTIONS)
 
     return decorate
 
 
 def done[**P](stage_task: Task[P, Reference], *args: P.args, **kwargs: P.kwargs) -> Reference:
     """Call a stage's task in a flow, and say so where Prefect has its record already."""
-    state = stage_task(*args, **kwargs, return_state=True)  # type: ignore[call-overload]
+    state = stage_task(*args, **kwargs, return_state=True)
     reference: Reference = state.result()
     if state.name == "Cached":
         stage_ended(stage_task.name, found=True)

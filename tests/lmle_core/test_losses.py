@@ -35,6 +35,11 @@ def batch(
     return embeddings, clusters, cluster_class
 
 
+def one_quintuplet(own: float, near: float, far: float, impostor: float) -> QuintupletDistances:
+    values = torch.tensor([[own], [near], [far], [impostor]])
+    return QuintupletDistances(values[0], values[1], values[2], values[3], torch.ones(1, 4, dtype=torch.bool))
+
+
 def hinge_loop(distances: QuintupletDistances, margins: list[float]) -> list[list[float]]:
     rows = []
     for own, near, far, impostor, present in zip(*distances, strict=True):
@@ -61,14 +66,10 @@ def test_the_hinge_is_its_equation(seed: int) -> None:
 
 
 def test_a_quintuplet_in_order_by_its_margins_costs_nothing_and_one_reversed_costs_by_hand() -> None:
-    ordered = QuintupletDistances(
-        *(torch.tensor([x]) for x in (0.1, 0.3, 0.6, 1.2)), torch.ones(1, 4, dtype=torch.bool)
-    )
+    ordered = one_quintuplet(0.1, 0.3, 0.6, 1.2)
     margins = torch.tensor([0.1, 0.2, 0.5])
     assert triple_header_hinge(ordered, margins).total.item() == 0
-    reversed_ = QuintupletDistances(
-        *(torch.tensor([x]) for x in (1.2, 0.6, 0.3, 0.1)), torch.ones(1, 4, dtype=torch.bool)
-    )
+    reversed_ = one_quintuplet(1.2, 0.6, 0.3, 0.1)
     assert triple_header_hinge(reversed_, margins).total.item() == pytest.approx(0.7 + 0.5 + 0.7)
 
 

@@ -1,0 +1,76 @@
+"""The device paths against the CPU's, on a CUDA device."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lmle_core.clusters import cluster
+from lmle_core.config import Config
+from lmle_core.features import NetworkEncoder
+from lmle_core.kmeans import ArrayRows
+from lmle_core.kmeans.torch_blocks import TorchBlocks
+from lmle_core.network import load_network
+from lmle_core.prior import make_prior
+from lmle_core.quintuplets import mine
+from lmle_core.store import TRAIN, ImageStore
+from lmle_core.training import train_round
+
+pytestmark = pytest.mark.gpu
+CUDA = torch.device("cuda")
+
+
+def unit_features(rows: int, groups: int, seed: int = 0) -> np.ndarray:
+    values = np.random.default_rng(seed).normal(size=(rows, groups, 16)).astype(np.float32)
+    return values / np.linalg.norm(values, axis=-1, keepdims=True)
+
+
+def test_k_means_reaches_the_same_inertia(small: Config) -> None:
+    labels = np.random.default_rng(1).integers(2, size=(3000, 3)).astype(np.int8)
+    source = ArrayRows(unit_features(3000, 3), labels)
+    found = [
+        cluster(TorchBlocks(source, device), small.cluster, attributes=("a", "b", "c"), n_classes=2, seed=0, round=1)
+        for device in ("cpu", "cuda")
+    ]
+    np.testing.assert_allclose(found[0].inertia, found[1].inertia, rtol=1e-3)
+
+
+def test_mining_finds_the_same_quintuplets() -> None:
+    generator = np.random.default_rng(2)
+    labels = generator.integers(2, size=(800, 3)).astype(np.int8)
+    assignment = (labels * 4 + generator.integers(4, size=labels.shape)).astype(np.int32)
+    rows = np.arange(800, dtype=np.int64)
+    tables = [
+        mine(unit_features(800, 3), labels, assignment, rows, None, None, np.random.default_rng(0), device=device)
+        for device in ("cpu", "cuda")
+    ]
+    everyone = np.arange(len(tables[0]))
+    same = (tables[0].members(everyone) == tables[1].members(everyone)).mean()
+    assert same > 0.999  # near-ties may fall the other way
+
+
+def test_a_run_trains_and_encodes_on_the_device(faces_store: ImageStore, small: Config, tmp_path: Path) -> None:
+    prior, round_ = tmp_path / "prior", tmp_path / "round"
+    prior.mkdir()
+    round_.mkdir()
+    make_prior(faces_store, small, CUDA, prior)
+    rows = faces_store.rows(TRAIN)
+    encoders = [NetworkEncoder(load_network(prior, device), "trunk") for device in ("cpu", "cuda")]
+    on_cpu, on_device = (encoder(faces_store.gather(rows)) for encoder in encoders)
+    assert (on_cpu * on_device).sum(-1).min() > 0.98  # bf16 against float32
+    found = cluster(
+        TorchBlocks(ArrayRows(on_device, faces_store.labels[rows]), CUDA),
+        small.cluster, attributes=faces_store.attributes, n_classes=2, seed=0, round=1,
+    )  # fmt: skip
+    trained = train_round(1, faces_store, found, prior, small, CUDA, round_)
+    assert trained.curves[-1]["loss"] < trained.curves[0]["loss"]
+
+
+def test_faiss_and_torch_share_the_process() -> None:
+    import faiss
+
+    vectors = torch.nn.functional.normalize(torch.randn(100, 16, device=CUDA), dim=-1).cpu().numpy()
+    index = faiss.IndexFlatL2(16)
+    index.add(vectors)
+    assert (index.search(vectors, 1)[1][:, 0] == np.arange(100)).all()
