@@ -279,7 +279,8 @@ def train_round(
         previous: directory of the last round's network, or for round 1 of the prior.
         config: the run's configuration.
         device: where to train.
-        directory: gets `model.safetensors`, `model.json`, `optimiser.pt`, `curves.json`; checkpoints meanwhile.
+        directory: gets `model.safetensors`, `model.json`, `optimiser.pt`, `curves.json`, `speed.json`; checkpoints
+            meanwhile.
         quintuplets: 'table' mode: those of this round.
         progress: called with (iterations done, iterations).
     """
@@ -330,6 +331,9 @@ def train_round(
     save_network(network, directory)
     torch.save(trained.optimiser, directory / OPTIMISER)
     (directory / "curves.json").write_text(json.dumps(trained.curves))
+    images = trained.iterations * images_of_a_batch(config)  # of this process: a continued training counts its part
+    speed = {"images": images, "seconds": round(trained.seconds, 3)}
+    (directory / "speed.json").write_text(json.dumps(speed))
     (directory / CHECKPOINT).unlink(missing_ok=True)
     return trained
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import simplejpeg
 
-from lmle_core.artefact import Reference, read_commit
+from lmle_core.artefact import Reference
 from lmle_core.config import Config
 from lmle_core.gallery import joined_steps
 from lmle_core.publish import describe
@@ -43,9 +43,8 @@ def record_round(tracker: Tracker, health: Reference, networks: Sequence[Referen
         steps, points = joined_steps(rounds)[-1], rounds[-1]
         for name in METRICS.intersection(points[0]):
             curves[name] = [(step, point[name]) for step, point in zip(steps, points, strict=True)]
-        speed = (read_commit(Path(networks[-1].path)) or {}).get("images_per_second")
-        if speed is not None:
-            metrics["images_per_second"] = speed
+        speed = json.loads((Path(networks[-1].path) / "speed.json").read_text())
+        metrics["images_per_second"] = speed["images"] / speed["seconds"]
     tracker.round(figures["round"], metrics, curves)
 
 

@@ -1,0 +1,228 @@
+"""The story of a run, with the real `lmle` command: done, done again, changed, killed and started again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lmle_core.artefact import read_commit
+from lmle_core.celeba.facts import ATTRIBUTES
+from tasks.mlflow_store import quiet_mlflow
+
+pytestmark = [pytest.mark.slow, pytest.mark.services]
+
+TINY = (
+    "data.images=640", "data.height=32", "data.width=32", "data.shard=128", "trunk.width=8", "prior.epochs=4",
+    "training.rounds=2", "training.epochs=1", "training.batch=32", "training.dimensions=16", "cluster.size=150",
+    "index.clusters_per_class=[1, 2]", "evaluation.bootstrap=200", "engines.threads=1", "engines.checkpoint=2",
+)  # fmt: skip
+STAGES = {
+    "synth",
+    "ingest",
+    "prior",
+    "features",
+    "clusters",
+    "health",
+    "train",
+    "index",
+    "pca",
+    "bce",
+    "evaluation",
+    "run",
+}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished `lmle run`."""
+
+    workspace: Path
+    directory: Path
+    said: str
+
+    @property
+    def summary(self) -> bytes:
+        return (self.directory / "summary.json").read_bytes()
+
+
+def command(workspace: Path, *settings: str) -> list[str]:
+    words = [str(Path(sys.executable).parent / "lmle"), "run", "--workspace", str(workspace)]
+    return words + [word for setting in (*TINY, *settings) for word in ("--set", setting)]
+
+
+def environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "LMLE_", "MLFLOW_"))}
+
+
+def run(workspace: Path, *settings: str) -> Finished:
+    ended = subprocess.run(
+        command(workspace, *settings), capture_output=True, text=True, check=False, env=environment(), timeout=500
+    )
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 0, said
+    newest = max(workspace.glob("runs/*/summary.json"), key=lambda path: path.stat().st_mtime).parent
+    return Finished(workspace, newest, said)
+
+
+def stages_of(workspace: Path) -> dict[str, float]:
+    """Every committed stage and when its marker was written."""
+    return {
+        str(marker.parent.relative_to(workspace)): marker.stat().st_mtime
+        for marker in workspace.glob("*/**/COMMITTED.json")
+    }
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    return run(tmp_path_factory.mktemp("first") / "workspace", "engines.dask_workers=1")
+
+
+def test_a_run_leaves_everything_that_it_promises(first: Finished) -> None:
+    names = {path.name for path in first.directory.iterdir()}
+    assert names >= {
+        "summary.json", "timings.json", "attributes.csv", "predictions.parquet", "report.html", "index", "model",
+        "figures",
+    }  # fmt: skip
+    summary = json.loads(first.summary)
+    assert summary["run"] == first.directory.name
+    assert (
+        summary["data"]["split"] == {"train": 520, "valid": 60, "test": 60}
+        or sum(summary["data"]["split"].values()) == 640
+    )
+    assert [entry["round"] for entry in summary["rounds"]] == [0, 1, 2]
+    assert all(entry["spread"]["mean"] > 0.3 for entry in summary["rounds"])
+    assert set(summary["baselines"]) == {"majority", "prior", "pca", "bce", "bce_prior"}
+    assert list(summary["test"]["attributes"]) == list(ATTRIBUTES)
+    assert summary["baselines"]["majority"]["mean_balanced_accuracy"] == pytest.approx(0.5)
+    assert summary["test"]["mean_balanced_accuracy"] > 0.5
+    assert {entry["stage"] for entry in json.loads((first.directory / "timings.json").read_text())} >= {
+        "ingest",
+        "train",
+    }
+    stages = {(read_commit(first.workspace / path) or {})["stage"] for path in stages_of(first.workspace)}
+    assert stages == STAGES
+    table = pd.read_parquet(first.directory / "predictions.parquet")
+    assert set(table["split"]) == {"valid", "test"}
+    test = table[table["split"] == "test"]
+    male = summary["test"]["attributes"]["Male"]
+    assert (test["Male.label"] == test["Male.prediction"]).mean() == pytest.approx(male["total_accuracy"], abs=1e-6)
+
+
+def test_a_second_run_finds_every_stage_done_and_records_nothing_twice(first: Finished) -> None:
+    before, records = stages_of(first.workspace), mlflow_state(first.workspace)
+    again = run(first.workspace, "engines.dask_workers=2")
+    assert stages_of(first.workspace) == before
+    assert again.directory == first.directory
+    assert "found done" in again.said and " done in " not in again.said.replace("found done in", "")
+    assert mlflow_state(first.workspace) == records
+
+
+def test_another_option_redoes_just_what_depends_on_it(first: Finished) -> None:
+    before = stages_of(first.workspace)
+    other = run(first.workspace, "index.neighbours=[0, 2]")
+    added = {
+        (read_commit(first.workspace / path) or {})["stage"] for path in set(stages_of(first.workspace)) - set(before)
+    }
+    assert added == {"index", "evaluation", "run"}
+    assert other.directory != first.directory
+
+
+def test_a_killed_run_continues_and_ends_with_the_same_bytes(first: Finished, tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    child = subprocess.Popen(
+        command(workspace, "engines.dask_workers=2"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env=environment(),
+    )  # fmt: skip
+    assert child.stdout is not None
+    said = []
+    for line in child.stdout:  # killed in the midst of the first round's training
+        said.append(line)
+        if list(workspace.glob("stages/train/*.partial/checkpoint.pt")) or line.startswith("train"):
+            break
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    before = stages_of(workspace)
+    assert {path.split("/")[1] for path in before if path.startswith("stages/")} >= {"synth", "prior", "clusters"}, said
+    finished = run(workspace, "engines.dask_workers=2")
+    after = stages_of(workspace)
+    assert {path: after[path] for path in before} == before
+    assert finished.summary == first.summary
+    assert mlflow_state(workspace)["runs"] == mlflow_state(first.workspace)["first runs"]
+
+
+def mlflow_state(workspace: Path) -> dict[str, object]:
+    """What the record holds: runs, metric points and model versions, of all runs and of the first one."""
+    mlflow = quiet_mlflow()
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{workspace}/mlflow.db")
+    (experiment,) = client.search_experiments(filter_string="name = 'lmle'")
+    runs = client.search_runs([experiment.experiment_id], max_results=1000, order_by=["attributes.start_time ASC"])
+    first = runs[0].data.tags["lmle.run"]
+    points = {
+        f"{found.info.run_name} {key}": len(client.get_metric_history(found.info.run_id, key))
+        for found in runs
+        for key in found.data.metrics
+    }
+    return {
+        "runs": sorted((found.info.run_name, found.info.status) for found in runs),
+        "first runs": sorted(
+            (found.info.run_name, found.info.status) for found in runs if found.data.tags["lmle.run"] == first
+        ),
+        "points": points,
+        "versions": len(client.search_model_versions("name = 'lmle'")),
+    }
+
+
+def test_the_record_has_a_child_for_each_round_and_few_metrics(first: Finished) -> None:
+    mlflow = quiet_mlflow()
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{first.workspace}/mlflow.db")
+    (experiment,) = client.search_experiments(filter_string="name = 'lmle'")
+    name = first.directory.name
+    runs = client.search_runs([experiment.experiment_id], f"tags.`lmle.run` = '{name}'")
+    (parent,) = [found for found in runs if "mlflow.parentRunId" not in found.data.tags]
+    children = [found for found in runs if found.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert sorted(child.data.tags["lmle.round"] for child in children) == ["0", "1", "2"]
+    keys = {key for found in runs for key in found.data.metrics}
+    assert len(keys) <= 15
+    assert keys >= {
+        "mean_balanced_accuracy",
+        "spread",
+        "nmi",
+        "loss_class",
+        "active_share",
+        "learning_rate",
+        "images_per_second",
+    }
+    summary = json.loads(first.summary)
+    assert parent.data.metrics["mean_balanced_accuracy"] == summary["test"]["mean_balanced_accuracy"]
+    assert parent.data.params["training.rounds"] == "2"
+    assert parent.data.tags["lmle.data"] == summary["data"]["digest"]
+    artifacts = {item.path for item in client.list_artifacts(parent.info.run_id)}
+    assert artifacts >= {"summary.json", "attributes.csv", "report.html", "figures"}
+
+
+def test_the_registered_model_classifies_raw_images(first: Finished, tmp_path: Path) -> None:
+    mlflow = quiet_mlflow()
+    faces = sorted(first.workspace.glob("stages/synth/*/img_align_celeba/*.jpg"))[-60:]
+    mlflow.set_tracking_uri(f"sqlite:///{first.workspace}/mlflow.db")
+    model = mlflow.pyfunc.load_model("models:/lmle@champion")
+    answers = model.predict(pd.DataFrame({"image": [face.read_bytes() for face in faces]}))
+    table = (
+        pd.read_parquet(first.directory / "predictions.parquet")
+        .set_index("filename")
+        .loc[[face.name for face in faces]]
+    )
+    for attribute in ("Male", "Smiling", "Bald"):
+        assert (answers[attribute].to_numpy() == table[f"{attribute}.prediction"].to_numpy()).all()
+        np.testing.assert_allclose(answers[f"{attribute}_margin"], table[f"{attribute}.margin"], atol=1e-3)
+    ended = subprocess.run(
+        [str(Path(sys.executable).parent / "lmle"), "predict", str(first.directory), str(faces[0]), "--format", "json"],
+        capture_output=True, text=True, check=True, env=environment(),
+    )  # fmt: skip
+    assert faces[0].name in ended.stdout and "Bald" in ended.stdout
