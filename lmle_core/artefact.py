@@ -70,7 +70,8 @@ def code_version(module: str) -> str:
         if spec is None or spec.origin is None:
             raise ModuleNotFoundError(f"code_version: no source for the module {name!r}")
         source = Path(spec.origin).read_text()
-        sources[name] = source
+        data = Path(spec.origin).with_suffix(".json")  # what a module reads lies beside it under the same name
+        sources[name] = source + (data.read_text() if data.exists() else "")
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "lmle_core":
                 candidates = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]

@@ -44,7 +44,12 @@ class Data(Section):
     )
     attributes: tuple[str, ...] = Field((), description="Attributes to learn, in this order. Empty: all of them.")
     images: int = Field(6000, ge=50, description="Procedural faces to make; not used with a directory.")
-    label_noise: float = Field(0.05, ge=0, lt=0.5, description="Share of wrong labels in procedural faces.")
+    label_noise: float = Field(
+        0.05,
+        ge=0,
+        lt=0.5,
+        description="Procedural faces: share of the rarer class's labels that are wrong, rates kept.",
+    )
     height: int = Field(64, ge=16, le=512, description="Stored height in pixels.")
     width: int = Field(64, ge=16, le=512, description="Stored width in pixels.")
     crop: Literal["centre", "none"] = Field(

@@ -20,6 +20,7 @@ from lmle_core.figures import (
 )
 from lmle_core.index import CentroidIndex
 from lmle_core.metrics import Scores
+from lmle_core.report import BASELINES
 from lmle_core.store import TEST, TRAIN, ImageStore
 
 PANELS = 4
@@ -52,11 +53,12 @@ def draw_gallery(
         Title of each figure to its file, in the order to show.
     """
     against = "bce" if "bce" in baselines else "prior"
+    baseline, name = baselines[against], BASELINES[against][0]
     shown = _chosen_attributes(scores)
     drawn = {
-        "Balanced accuracy": balanced_accuracy_bars(scores, {against: baselines[against]}),
-        "Gain against imbalance": gain_against_imbalance(scores, baselines[against], against),
-        "Recall of each class": recalls(scores, baselines[against], against),
+        "Balanced accuracy": balanced_accuracy_bars(scores, {name: baseline}),
+        "Gain against imbalance": gain_against_imbalance(scores, baseline, name),
+        "Recall of each class": recalls(scores, baseline, name),
         "Training": training_curves(_joined(curves)),
         "Embedding": embedding_map([_panel(attribute, store, features, index) for attribute in shown]),
         "Nearest clusters": face_grid([_faces(attribute, store, features, index) for attribute in shown]),
@@ -147,4 +149,3 @@ def _faces(attribute: int, store: ImageStore, features: Path, index: CentroidInd
         classes=classes,
         distances=distances[0],
     )
-

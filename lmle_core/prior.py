@@ -159,6 +159,7 @@ def _train(
     rows = store.rows(TRAIN)
     network = build_network(spec, config.seed).to(device)
     network.heads.requires_grad_(requires_grad=False)  # nothing trains them here
+    _start_at_class_shares(network, labels[rows])
     targets = torch.from_numpy(labels[rows].astype(np.int64)).to(device)
     objective = Classification(DeviceImages(store, rows, device), targets, config, (config.seed, 2))
     iterations = max(1, round(epochs * len(rows) / config.training.batch))
@@ -176,6 +177,13 @@ def _train(
     (directory / "curves.json").write_text(json.dumps(trained.curves))
     (directory / CHECKPOINT).unlink(missing_ok=True)
     return trained
+
+
+@torch.no_grad()
+def _start_at_class_shares(network: Network, labels: np.ndarray) -> None:
+    """Let the classifier begin at log π: rare classes would take most of a short training to get there."""
+    shares = np.stack([(labels == c).mean(0) for c in range(network.spec.classes)], axis=1)  # (A, C)
+    network.classifier.bias.copy_(torch.from_numpy(np.log(shares.clip(0.1 / len(labels)))).flatten())
 
 
 @torch.no_grad()

@@ -91,9 +91,7 @@ def describe(store: ImageStore) -> dict[str, Any]:
     return {
         "digest": store.digest,
         "images": store.n,
-        "split": {
-            name: len(store.rows(code)) for name, code in (("train", TRAIN), ("valid", VALID), ("test", TEST))
-        },
+        "split": {name: len(store.rows(code)) for name, code in (("train", TRAIN), ("valid", VALID), ("test", TEST))},
         "quarantined": len(read_quarantine(store.path)),
         "attributes": list(store.attributes),
     }
