@@ -91,6 +91,8 @@ class _Handler(logging.Handler):
                 self._tasks[stage] = self._bar.add_task(stage, words="")
             self._bar.update(self._tasks[stage], completed=done, total=total, words=words)
             return
-        if stage in self._tasks:
-            self._bar.remove_task(self._tasks.pop(stage))
+        if hasattr(record, "found"):  # a stage ended; they come one after another
+            for task in self._tasks.values():
+                self._bar.remove_task(task)
+            self._tasks.clear()
         self._bar.console.print(record.getMessage(), markup=False)

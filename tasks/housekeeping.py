@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from lmle_core.artefact import MARKER, read_commit
 
+SOURCES = "synth"
 DIGEST = re.compile(r"[0-9a-f]{32}")
 
 
@@ -40,17 +41,19 @@ def removable(workspace: Path, older: float) -> list[Removable]:
         workspace: the workspace.
         older: seconds since the last change; an unfinished run's artefacts are younger, as a rule.
 
-    Corner cases: a directory that a process is writing now is locked, and left alone.
+    Corner cases: a directory that a process is writing now is locked, and left alone. Procedural faces are left while
+    any run is: a store is known by the content of its images and does not say which folder they came from.
     """
+    runs = list(workspace.glob(f"runs/*/{MARKER}"))
     artefacts = [path for path in _directories(workspace) if not path.name.endswith(".partial")]
     records = {path: record for path in artefacts if (record := read_commit(path)) is not None}
-    needed = _reachable(workspace, records)
+    needed = _reachable(runs, records)
     limit = time.time() - older
     found = []
     for path in _directories(workspace):
         if path.name.endswith(".partial"):
             why: Literal["partial", "unreferenced"] = "partial"
-        elif path not in needed:
+        elif path not in needed and not (runs and path.parent.name == SOURCES):
             why = "unreferenced"
         else:
             continue
@@ -75,12 +78,12 @@ def _directories(workspace: Path) -> Iterator[Path]:
         yield from (path for path in sorted(workspace.glob(pattern)) if path.is_dir())
 
 
-def _reachable(workspace: Path, records: dict[Path, dict[str, Any]]) -> set[Path]:
+def _reachable(runs: list[Path], records: dict[Path, dict[str, Any]]) -> set[Path]:
     by_digest: dict[str, set[Path]] = {}
     for path, record in records.items():
         for digest in {record["digest"], *DIGEST.findall(path.name)}:
             by_digest.setdefault(digest, set()).add(path)
-    pending = [digest for marker in workspace.glob(f"runs/*/{MARKER}") for digest in DIGEST.findall(marker.read_text())]
+    pending = [digest for marker in runs for digest in DIGEST.findall(marker.read_text())]
     needed: set[Path] = set()
     while pending:
         for path in by_digest.get(pending.pop(), set()) - needed:

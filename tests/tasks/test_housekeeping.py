@@ -55,6 +55,14 @@ def test_what_no_run_needs_can_go_and_the_rest_stays(workspace: Path) -> None:
     assert (workspace / "runs" / "run1" / "file").exists()
 
 
+def test_procedural_faces_stay_as_long_as_there_is_a_run(workspace: Path) -> None:
+    faces = workspace / "stages" / "synth" / digest_of("faces")
+    _make(faces, "synth", {})
+    assert faces not in [each.path for each in removable(workspace, older=-HOUR)]
+    remove(workspace / "runs" / "run1")
+    assert faces in [each.path for each in removable(workspace, older=-HOUR)]
+
+
 def test_what_a_process_writes_is_left_alone(workspace: Path) -> None:
     _age(workspace, 2 * HOUR)
     partial = next(workspace.glob("stages/train/*.partial"))
