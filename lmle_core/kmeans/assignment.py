@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from lmle_core.kmeans.centroids import Centroids, Partial, partial_of
@@ -72,14 +73,29 @@ def add_up(features: Tensor, slots: Tensor, centroids: Centroids) -> Partial:
         slots: int64 (A, b).
         centroids: those that the rows were assigned to.
 
-    Corner cases: on a CPU rows are added one after another; elsewhere by a product with the one-hot slots, since
-    atomic additions have no fixed order. Both are float64.
+    Corner cases: on a CPU rows are added one after another, for shared features by one sparse product over all
+    attributes; elsewhere by a product with the one-hot slots, since atomic additions have no fixed order. All are
+    float64.
     """
     attributes, k, dimensions = centroids.values.shape
+    offsets = torch.arange(attributes, device=slots.device)[:, None] * k
+    counts = torch.bincount((slots + offsets).reshape(-1), minlength=attributes * k).reshape(attributes, k)
     rows = features.transpose(0, 1).expand(attributes, -1, -1)
     sums = torch.zeros(attributes, k, dimensions, dtype=torch.float64, device=features.device)
     squares = torch.empty(attributes, dtype=torch.float64, device=features.device)
-    if features.device.type == "cpu":
+    if features.device.type == "cpu" and features.shape[1] == 1:
+        doubled = features[:, 0].double()
+        squares.fill_((doubled * doubled).sum())
+        members = csr_array(
+            (
+                np.ones(slots.numel()),
+                slots.argsort(stable=True).reshape(-1).numpy(),
+                np.concatenate([[0], counts.reshape(-1).numpy().cumsum()]),
+            ),
+            shape=(attributes * k, len(features)),
+        )
+        sums = torch.from_numpy(members @ doubled.numpy()).reshape(attributes, k, dimensions)
+    elif features.device.type == "cpu":
         for attribute in range(attributes):
             doubled = rows[attribute].double()
             sums[attribute].index_add_(0, slots[attribute], doubled)
@@ -93,8 +109,6 @@ def add_up(features: Tensor, slots: Tensor, centroids: Centroids) -> Partial:
             one_hot.scatter_(2, slots[lo:hi, :, None], 1)
             torch.bmm(one_hot.transpose(1, 2), doubled, out=sums[lo:hi])
             squares[lo:hi] = (doubled * doubled).sum((1, 2))
-    offsets = torch.arange(attributes, device=slots.device)[:, None] * k
-    counts = torch.bincount((slots + offsets).reshape(-1), minlength=attributes * k).reshape(attributes, k)
     return partial_of(sums.cpu().numpy(), counts.cpu().numpy(), squares.cpu().numpy(), centroids)
 
 
