@@ -74,8 +74,11 @@ class Prior(Section):
         description="'bce': pre-train the trunk on the attributes; 'identity': on identities, as the paper; "
         "'torchvision': a backbone with weights from a file; 'pca': principal components of pixels.",
     )
-    epochs: float = Field(6, gt=0, description="Epochs of pre-training.")
-    learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate of pre-training (one cycle).")
+    epochs: float = Field(4, gt=0, description="Epochs of pre-training.")
+    learning_rate: float = Field(4e-3, gt=0, description="Peak learning rate of pre-training.")
+    decay: bool = Field(
+        False, description="Let the learning rate fall to zero in pre-training; else it falls over the rounds alone."
+    )
     weights: Path | None = Field(None, description="Weights file (state dict) for 'torchvision'.")
     components: int = Field(128, ge=2, description="Principal components for 'pca'.")
 
@@ -87,7 +90,7 @@ class Cluster(Section):
     per_class: int | None = Field(None, ge=1, description="The same number of clusters for each class instead.")
     maximum: int = Field(64, ge=1, description="Most clusters for a class.")
     iterations: int = Field(20, ge=1, description="Most Lloyd iterations.")
-    tolerance: float = Field(1e-4, ge=0, description="Stop when the inertia falls by less than this share.")
+    tolerance: float = Field(1e-3, ge=0, description="Stop when the inertia falls by less than this share.")
     engine: Literal["auto", "torch", "dask", "faiss"] = Field(
         "auto", description="'auto': the GPU where the run has one, else Dask."
     )
@@ -119,6 +122,9 @@ class Loss(Section):
     temperature: float = Field(0.1, gt=0, description="Softmax ratio: τ.")
     margin: float = Field(0.1, ge=0, description="Softmax ratio: margin, in units of similarity.")
     cluster_weight: float = Field(0.3, ge=0, description="Softmax ratio: λ, the weight of clusters within a class.")
+    adjusted: bool = Field(
+        True, description="Softmax ratio: sums instead of means, so that the embedding fits likelihoods; no costs then."
+    )
     bce_weight: float = Field(0.5, ge=0, description="Weight of the multi-task BCE beside the embedding's loss.")
 
 
@@ -129,7 +135,7 @@ class Training(Section):
     epochs: float = Field(2, gt=0, description="Epochs in a round, where iterations is null.")
     iterations: int | None = Field(None, ge=1, description="Iterations in a round.")
     batch: int = Field(256, ge=8, description="Images in a batch (table mode: quintuplets).")
-    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate (cosine over all rounds).")
+    learning_rate: float = Field(4e-3, gt=0, description="Peak learning rate (one cycle over all rounds).")
     weight_decay: float = Field(1e-4, ge=0, description="Decoupled weight decay.")
     dimensions: int = Field(64, ge=2, description="Dimensions d of each attribute's embedding.")
     sampler: Literal["auto", "uniform", "class-equal", "minority"] = Field(
@@ -152,7 +158,7 @@ class Training(Section):
 class Index(Section):
     """The decision rule's centroids; the candidates are compared on the validation split."""
 
-    clusters_per_class: tuple[int, ...] = Field((1, 2, 4, 8, 16), min_length=1, description="Clusters for each class.")
+    clusters_per_class: tuple[int, ...] = Field((1, 2, 4, 8), min_length=1, description="Clusters for each class.")
     neighbours: tuple[int, ...] = Field((0, 3, 8), min_length=1, description="k nearest centroids; 0: all of them.")
 
 
@@ -200,6 +206,8 @@ class Config(Section):
     def _sections_agree(self) -> Self:
         if self.quintuplets.mode == "table" and self.loss.kind != "hinge":
             raise ValueError("quintuplets.mode 'table' trains on loss.kind 'hinge': set both")
+        if self.loss.kind == "softmax-ratio" and self.loss.adjusted and self.training.costs == "inverse":
+            raise ValueError("loss.adjusted and class costs balance the classes twice: choose one of the two")
         if self.prior.kind == "torchvision" and self.prior.weights is None:
             raise ValueError("prior.kind 'torchvision' needs prior.weights, a state-dict file of the trunk's model")
         return self

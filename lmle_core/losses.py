@@ -88,12 +88,23 @@ def triple_header_hinge(distances: QuintupletDistances, margins: Tensor) -> Head
 
 
 def softmax_ratio(
-    embeddings: Tensor, clusters: Tensor, cluster_class: Tensor, *, temperature: float, margin: float, weight: float
+    embeddings: Tensor,
+    clusters: Tensor,
+    cluster_class: Tensor,
+    *,
+    temperature: float,
+    margin: float,
+    weight: float,
+    adjusted: bool = False,
 ) -> Headers:
     """Quintuplets by a soft extreme: every batch member takes part, weighted by its similarity to the anchor.
 
         softplus((m + M(other classes) − M(own class)) / τ) + λ softplus((m + M(own class, other clusters) − M(own
         cluster)) / τ),   M(S) = τ log( Σ_{j ∈ S} exp(s_ij / τ) / |S| )
+
+    Adjusted, the sums are not divided by |S| in the loss: M(class) + τ log |class| then fits the posterior, so M
+    itself, which the decision compares, fits the likelihood of the class, free of its share. Anchors then all count
+    alike, and no class cost is needed.
 
     Args:
         embeddings: shape (B, A, d), unit length.
@@ -102,11 +113,14 @@ def softmax_ratio(
         temperature: τ.
         margin: m, in units of cosine similarity.
         weight: λ, of the cluster header.
+        adjusted: sums instead of means.
 
     Returns:
         Headers with parts of shape (2, A · B): class header, weighted cluster header; anchors ordered by attribute.
 
     Corner cases: the anchor itself is in no set; a header with an empty set is masked to 0.
+
+    Source of the adjustment: Menon et al., Long-tail learning via logit adjustment, ICLR 2021, eq. 10.
     """
     number = len(embeddings)
     by_attribute = embeddings.transpose(0, 1)  # (A, B, d)
@@ -125,8 +139,10 @@ def softmax_ratio(
         count = (counts * mask).sum(-1)
         total = (sums * mask).sum(-1)
         present = count > 0
-        mean = torch.where(present, total, torch.ones_like(total)) / count.clamp(min=1)
-        return mean.clamp(min=1e-30).log(), present
+        total = torch.where(present, total, torch.ones_like(total))
+        if not adjusted:
+            total = total / count.clamp(min=1)
+        return total.clamp(min=1e-30).log(), present
 
     own, has_own = soft_extreme(own_class)
     other, has_other = soft_extreme(~own_class & (cluster_class >= 0)[:, None, :])

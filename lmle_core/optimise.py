@@ -33,11 +33,13 @@ class Schedule:
         peak: the largest learning rate.
         total: iterations of the whole cycle.
         first: where in the cycle this training begins (a round starts where the last one ended).
+        decay: False: stay at the peak after the warm-up.
     """
 
     peak: float
     total: int
     first: int = 0
+    decay: bool = True
 
     def __call__(self, iteration: int) -> float:
         """The learning rate of an iteration."""
@@ -45,6 +47,8 @@ class Schedule:
         step = self.first + iteration
         if step < warm:
             return self.peak * (step + 1) / warm
+        if not self.decay:
+            return self.peak
         return self.peak * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, self.total - warm))))
 
 

@@ -81,7 +81,7 @@ def class_count(labels: np.ndarray) -> int:
 def train_classifier(
     store: ImageStore, config: Config, device: torch.device, directory: Path, epochs: float, progress: Progress | None
 ) -> Trained:
-    """Train trunk and classifier by multi-task BCE and write the network; the 'bce' prior and the BCE baseline.
+    """Train trunk and classifier by multi-task BCE, a whole cycle, and write the network: the BCE baseline.
 
     Args:
         store: the images.
@@ -92,7 +92,7 @@ def train_classifier(
         progress: called with (iterations done, iterations).
     """
     spec = network_spec(store, config)
-    return _train(store, store.labels, spec, config, device, directory, epochs, progress)
+    return _train(store, store.labels, spec, config, device, directory, epochs, progress, decay=True)
 
 
 def make_prior(
@@ -106,7 +106,8 @@ def make_prior(
     kind = config.prior.kind
     rows = store.rows(TRAIN)
     if kind == "bce":
-        train_classifier(store, config, device, directory, config.prior.epochs, progress)
+        spec, epochs = network_spec(store, config), config.prior.epochs
+        _train(store, store.labels, spec, config, device, directory, epochs, progress, decay=config.prior.decay)
     elif kind == "identity":
         if store.identity is None:
             raise ValueError("prior.kind 'identity' needs identity_CelebA.txt beside the attributes; use 'bce'")
@@ -114,7 +115,8 @@ def make_prior(
         labels = np.zeros((store.n, 1), np.int64)
         labels[rows, 0] = numbers
         spec = NetworkSpec(config.trunk.kind, config.trunk.width, 1, int(numbers.max()) + 1, 2)
-        _train(store, labels, spec, config, device, directory, config.prior.epochs, progress)
+        epochs, decay = config.prior.epochs, config.prior.decay
+        _train(store, labels, spec, config, device, directory, epochs, progress, decay=decay)
     elif kind == "torchvision":
         assert config.prior.weights is not None  # the configuration has made sure
         network = build_network(network_spec(store, config), config.seed)
@@ -155,6 +157,8 @@ def _train(
     directory: Path,
     epochs: float,
     progress: Progress | None,
+    *,
+    decay: bool,
 ) -> Trained:
     rows = store.rows(TRAIN)
     network = build_network(spec, config.seed).to(device)
@@ -167,7 +171,7 @@ def _train(
         network,
         objective,
         iterations=iterations,
-        schedule=Schedule(config.prior.learning_rate, iterations),
+        schedule=Schedule(config.prior.learning_rate, iterations, decay=decay),
         weight_decay=config.training.weight_decay,
         directory=directory,
         checkpoint_every=config.engines.checkpoint,

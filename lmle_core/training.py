@@ -103,6 +103,7 @@ class BatchObjective:
                 temperature=loss.temperature,
                 margin=loss.margin,
                 weight=loss.cluster_weight,
+                adjusted=loss.adjusted,
             )
         distances = batch_quintuplet_distances(
             output.embeddings,
@@ -299,8 +300,7 @@ def train_round(
     seed = (config.seed, 5, number)
     classes = class_count(store.labels)
     sampler = make_sampler(training.sampler, labels, training.batch, training.minority, seed)
-    balanced = quintuplets is not None or (len(store.attributes) == 1 and training.sampler in ("auto", "class-equal"))
-    costly = training.costs == "inverse" or (training.costs == "auto" and not balanced)
+    costly = training.costs == "inverse" or (training.costs == "auto" and not _balanced(config, len(store.attributes)))
     costs = class_costs(torch.from_numpy(labels), classes) if costly else torch.ones(labels.shape[1], classes)
     round_ = Round(
         images=DeviceImages(store, rows, device),
@@ -336,6 +336,13 @@ def train_round(
     (directory / "speed.json").write_text(json.dumps(speed))
     (directory / CHECKPOINT).unlink(missing_ok=True)
     return trained
+
+
+def _balanced(config: Config, attributes: int) -> bool:
+    """Whether batches or loss balance the classes already, so that class costs would do it twice."""
+    loss, sampler = config.loss, config.training.sampler
+    class_equal = config.quintuplets.mode == "table" or (attributes == 1 and sampler in {"auto", "class-equal"})
+    return class_equal or (loss.kind == "softmax-ratio" and loss.adjusted)
 
 
 def _figures(headers: Headers, kind: str) -> dict[str, Tensor]:

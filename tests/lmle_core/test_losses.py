@@ -74,7 +74,13 @@ def test_a_quintuplet_in_order_by_its_margins_costs_nothing_and_one_reversed_cos
 
 
 def softmax_ratio_loop(
-    embeddings: Tensor, clusters: Tensor, cluster_class: Tensor, temperature: float, margin: float, weight: float
+    embeddings: Tensor,
+    clusters: Tensor,
+    cluster_class: Tensor,
+    temperature: float,
+    margin: float,
+    weight: float,
+    adjusted: bool = False,
 ) -> np.ndarray:
     images, attributes, _ = embeddings.shape
     result = np.zeros((2, attributes, images))
@@ -92,7 +98,7 @@ def softmax_ratio_loop(
             for header, (wanted, unwanted, factor) in enumerate([("own", "other", 1.0), ("near", "far", weight)]):
                 if sets[wanted] and sets[unwanted]:
                     low, high = (
-                        math.log(math.fsum(math.exp(s) for s in sets[name]) / len(sets[name]))
+                        math.log(math.fsum(math.exp(s) for s in sets[name]) / (1 if adjusted else len(sets[name])))
                         for name in (wanted, unwanted)
                     )
                     result[header, a, i] = factor * math.log1p(math.exp(high - low + margin / temperature))
@@ -100,11 +106,14 @@ def softmax_ratio_loop(
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("adjusted", [False, True])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 2e-4)])
-def test_the_softmax_ratio_is_its_equation(seed: int, dtype: torch.dtype, tolerance: float) -> None:
+def test_the_softmax_ratio_is_its_equation(seed: int, adjusted: bool, dtype: torch.dtype, tolerance: float) -> None:
     embeddings, clusters, cluster_class = batch(seed, dtype=dtype)
-    headers = softmax_ratio(embeddings, clusters, cluster_class, temperature=0.1, margin=0.1, weight=0.3)
-    slow = softmax_ratio_loop(embeddings.double(), clusters, cluster_class, 0.1, 0.1, 0.3)
+    headers = softmax_ratio(
+        embeddings, clusters, cluster_class, temperature=0.1, margin=0.1, weight=0.3, adjusted=adjusted
+    )
+    slow = softmax_ratio_loop(embeddings.double(), clusters, cluster_class, 0.1, 0.1, 0.3, adjusted)
     np.testing.assert_allclose(headers.parts.numpy(), slow, rtol=tolerance, atol=tolerance)
     assert ((headers.parts > 0) == headers.valid).all()
 
