@@ -125,7 +125,7 @@ class Loss(Section):
     adjusted: bool = Field(
         True, description="Softmax ratio: sums instead of means, so that the embedding fits likelihoods; no costs then."
     )
-    bce_weight: float = Field(0.5, ge=0, description="Weight of the multi-task BCE beside the embedding's loss.")
+    bce_weight: float = Field(1.0, ge=0, description="Weight of the multi-task BCE beside the embedding's loss.")
 
 
 class Training(Section):
