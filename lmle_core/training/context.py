@@ -1,0 +1,54 @@
+"""What one round of training sees, and what is logged of its loss."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lmle_core.config import Config
+from lmle_core.device import DeviceImages, seeded_generator
+from lmle_core.losses import Headers
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round of training sees, on the device.
+
+    Attributes:
+        images: the training images.
+        labels: shape (M, A), int64.
+        assignment: the round's cluster of each image, shape (M, A), int64, numbered over all classes.
+        cluster_class: class of each cluster, shape (A, K), int64, −1 for none.
+        costs: of each class, shape (A, C); ones where the batches themselves balance the classes.
+        margins: g1, g2, g3 for the anchors of each class, shape (3, A, C).
+        config: the run's configuration.
+        seed: what batches, augmentation and pools are drawn from, besides the iteration.
+    """
+
+    images: DeviceImages
+    labels: Tensor
+    assignment: Tensor
+    cluster_class: Tensor
+    costs: Tensor
+    margins: Tensor
+    config: Config
+    seed: tuple[int, ...]
+
+    def on_device(self, positions: np.ndarray) -> Tensor:
+        """Positions as an index tensor on the device."""
+        return torch.from_numpy(positions).to(self.labels.device)
+
+    def generator(self, iteration: int) -> torch.Generator:
+        """Draws the pools of an iteration."""
+        return seeded_generator((*self.seed, iteration, 1), self.labels.device)
+
+
+def figures_of(headers: Headers, kind: str) -> dict[str, Tensor]:
+    """What is logged of a loss: the mean of each part, and the share of anchors that still have one."""
+    names = (
+        ("loss_class", "loss_cluster")
+        if kind == "softmax-ratio"
+        else ("loss_header_1", "loss_header_2", "loss_header_3")
+    )
+    return {**dict(zip(names, headers.means(), strict=True)), "active_share": headers.active_share()}

@@ -1,0 +1,134 @@
+"""The 'table' mode, the paper's: quintuplets mined over a random subset, all five images forwarded."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lmle_core.config import Config
+from lmle_core.features import BATCH
+from lmle_core.losses import QuintupletDistances, cross_entropy, euclidean, triple_header_hinge
+from lmle_core.network import Network
+from lmle_core.prior import augmented
+from lmle_core.quintuplets import Quintuplets, mine
+from lmle_core.training.context import Round, figures_of
+
+
+@dataclass
+class TableObjective:
+    """'table' mode: class-equal batches of mined quintuplets, all five images forwarded.
+
+    The quintuplets are mined anew every `quintuplets.redraw` iterations from the network as it is then, except for
+    the exact, literal recipe (`positives` and `impostors` null), which mines once a round.
+    """
+
+    round: Round
+    quintuplets: Quintuplets
+    subset: np.ndarray
+    _groups: list[list[np.ndarray]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Group the anchors by attribute and class."""
+        self._group()
+
+    def __call__(self, network: Network, iteration: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean triple-header hinge of the batch's quintuplets, plus the weighted BCE of their anchors."""
+        config = self.round.config
+        if iteration and self.redraws and iteration % config.quintuplets.redraw == 0:
+            self._mine(network, iteration)
+        picks = self._draw(iteration)
+        members, attribute = self.quintuplets.members(picks), self.quintuplets.attribute[picks]
+        unique, inverse = np.unique(members.clip(min=0), return_inverse=True)
+        output = network(augmented(self.round.images, unique, config, (*self.round.seed, iteration)))
+        places = self.round.on_device(inverse.reshape(members.shape))
+        attributes = self.round.on_device(attribute.astype(np.int64))
+        vectors = output.embeddings[places, attributes[:, None]]  # (Q, 5, d)
+        distance = euclidean((vectors[:, :1] * vectors[:, 1:]).sum(-1), squared=config.loss.squared)
+        present = torch.from_numpy(members[:, 1:] >= 0).to(distance.device)
+        labels = self.round.labels[self.round.on_device(members[:, 0])]
+        anchor_class = labels.gather(1, attributes[:, None])[:, 0]
+        headers = triple_header_hinge(
+            QuintupletDistances(distance[:, 0], distance[:, 1], distance[:, 2], distance[:, 3], present),
+            self.round.margins[:, attributes, anchor_class],
+        )
+        loss = headers.total.mean()
+        figures = figures_of(headers, "hinge")
+        if config.loss.bce_weight:
+            bce = cross_entropy(output.logits[places[:, 0]], labels)
+            loss = loss + config.loss.bce_weight * bce.mean()
+            figures["loss_bce"] = bce.detach().mean()
+        return loss, figures
+
+    @property
+    def redraws(self) -> bool:
+        """Whether quintuplets are mined anew within the round."""
+        pools = self.round.config.quintuplets
+        return pools.positives is not None or pools.impostors is not None
+
+    def _group(self) -> None:
+        table = self.quintuplets
+        classes = self.round.labels.cpu().numpy()[table.anchor, table.attribute]
+        self._groups = []
+        for attribute in np.unique(table.attribute):
+            rows = np.flatnonzero(table.attribute == attribute)
+            self._groups.append([rows[classes[rows] == c] for c in np.unique(classes[rows])])
+
+    def _draw(self, iteration: int) -> np.ndarray:
+        """Quintuplets of one batch: attribute, then class, then anchor, each uniformly."""
+        generator = np.random.default_rng((*self.round.seed, iteration))
+        number = self.round.config.training.batch
+        drawn = np.empty(number, np.int64)
+        for slot, attribute in enumerate(generator.integers(len(self._groups), size=number)):
+            classes = self._groups[attribute]
+            anchors = classes[generator.integers(len(classes))]
+            drawn[slot] = anchors[generator.integers(len(anchors))]
+        return drawn
+
+    def _mine(self, network: Network, iteration: int) -> None:
+        network.eval()
+        with torch.inference_mode():
+            parts = [
+                network(self.round.images(self.subset[low : low + BATCH])).embeddings.cpu().numpy()
+                for low in range(0, len(self.subset), BATCH)
+            ]
+        network.train()
+        self.quintuplets = mine_quintuplets(
+            np.concatenate(parts),
+            self.round.labels.cpu().numpy()[self.subset],
+            self.round.assignment.cpu().numpy()[self.subset],
+            self.subset,
+            self.round.config,
+            (*self.round.seed, iteration),
+            self.round.labels.device,
+        )
+        self._group()
+
+
+def mining_subset(images: int, config: Config, number: int) -> np.ndarray:
+    """Positions of the random subset that a round's table is mined over, ascending."""
+    generator = np.random.default_rng((config.seed, 4, number))
+    size = max(2, round(config.quintuplets.subset * images))
+    return np.sort(generator.choice(images, min(size, images), replace=False))
+
+
+def mine_quintuplets(
+    features: np.ndarray,
+    labels: np.ndarray,
+    assignment: np.ndarray,
+    subset: np.ndarray,
+    config: Config,
+    seed: tuple[int, ...],
+    device: torch.device,
+) -> Quintuplets:
+    """Mine the subset's quintuplets as configured; features (S, G, D), labels and assignment (S, A)."""
+    return mine(
+        features,
+        labels,
+        assignment,
+        subset,
+        positives=config.quintuplets.positives,
+        impostors=config.quintuplets.impostors,
+        generator=np.random.default_rng(seed),
+        device=device,
+    )
