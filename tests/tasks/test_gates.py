@@ -1,0 +1,54 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from lmle_core.artefact import Reference
+from lmle_core.celeba.annotations import read_celeba
+from lmle_core.config import Data, load_config
+from lmle_core.health import Collapse
+from lmle_core.ingest import create_store, ingest_shard, publish
+from tasks.gates import QualityGateError, UnusableDataError, check_data, check_health, check_quality
+from tests.lmle_core.celeba.small import write_small
+
+
+def reference(directory: Path) -> Reference:
+    return Reference("stage", str(directory), "digest")
+
+
+def store(directory: Path, edit: str, old: str, new: str) -> Reference:
+    source = write_small(directory / "celeba")
+    table = source / edit
+    table.write_text(table.read_text().replace(old, new))
+    partial = directory / "store.zarr"
+    partial.mkdir()
+    data = Data(height=16, width=16, shard=16)
+    for shard in range(create_store(partial, read_celeba(source), data)):
+        ingest_shard(partial, shard)
+    publish(partial)
+    return reference(partial)
+
+
+def test_an_empty_split_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnusableDataError, match=r"no image in the split 'test'; list_eval_partition needs 0"):
+        check_data(store(tmp_path, "list_eval_partition.txt", " 2\n", " 0\n"))
+
+
+def test_an_attribute_with_one_class_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(UnusableDataError, match="attributes have a single class among"):
+        check_data(store(tmp_path, "list_attr_celeba.txt", "-1", " 1"))
+
+
+def test_a_collapse_stops_the_run_and_names_attributes_and_remedies(tmp_path: Path) -> None:
+    health = {"spreads": {"Bald": 0.03, "Male": 0.9}, "loss": {"header_1": 0.1, "header_2": 0.2, "header_3": 0.5}}
+    (tmp_path / "health.json").write_text(json.dumps(health))
+    with pytest.raises(Collapse, match=r"collapsed: .* found Bald 0.030\. The loss is 0.800, against g1 \+ g2 \+ g3"):
+        check_health(reference(tmp_path), load_config(None, ["loss.kind=hinge"]))
+    check_health(reference(tmp_path), load_config(None, ["evaluation.least_spread=0.02"]))
+
+
+def test_the_quality_gate_refuses_what_is_below_it(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text(json.dumps({"test": {"mean_balanced_accuracy": 0.81}}))
+    check_quality(reference(tmp_path), load_config(None, ["evaluation.least_balanced_accuracy=0.8"]))
+    with pytest.raises(QualityGateError, match=r"is 0\.8100, and .* asks for 0\.9000; the run is kept in"):
+        check_quality(reference(tmp_path), load_config(None, ["evaluation.least_balanced_accuracy=0.9"]))
