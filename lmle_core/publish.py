@@ -32,7 +32,7 @@ class Parts:
         healths: of each round, from 0.
         index: of the last round's features.
         evaluation: predictions and scores.
-        others: further stages, for the timings alone.
+        stages: all of the run, for the timings.
     """
 
     store: Path
@@ -41,7 +41,7 @@ class Parts:
     healths: Sequence[Path]
     index: Path
     evaluation: Path
-    others: Sequence[Path] = ()
+    stages: Sequence[Path]
 
 
 def publish(directory: Path, run: str, parts: Parts, config: Config, code: str, command: str) -> None:
@@ -98,9 +98,8 @@ def describe(store: ImageStore) -> dict[str, Any]:
 
 
 def _timings(parts: Parts) -> list[dict[str, Any]]:
-    """Seconds that each stage took when it was made, in the order in which they were committed."""
-    paths = [parts.store, *parts.others, *parts.networks, *parts.healths, parts.features, parts.index, parts.evaluation]
-    records = [(path, read_commit(path)) for path in dict.fromkeys(paths)]
+    """Seconds that each stage took when it was made."""
+    records = [(path, read_commit(path)) for path in parts.stages]
     return [
         {"stage": record["stage"], "key": path.name, "seconds": record["seconds"]} for path, record in records if record
     ]

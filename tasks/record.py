@@ -1,7 +1,8 @@
 """A run in MLflow: what the flow tells the tracker, taken from the artefacts."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from tasks.tracking import METRICS, SCORES, Tracker
 ARTIFACTS = ("summary.json", "timings.json", "attributes.csv", "predictions.parquet", "report.html")
 
 
-def begin_record(run: str, store: Reference, config: Config, code: str, workspace: Path) -> Tracker:
-    """Find or make the run's record."""
+@contextmanager
+def recorded(run: str, store: Reference, config: Config, code: str, workspace: Path) -> Iterator[Tracker]:
+    """Find or make the run's record; an error, or an interrupt, closes it with its reason."""
     tracker = Tracker.open(config.engines, workspace, run, run)
     tracker.start(
         config.model_dump(mode="json"),
@@ -27,7 +29,14 @@ def begin_record(run: str, store: Reference, config: Config, code: str, workspac
         config_digest=config.digest(),
         code=code,
     )
-    return tracker
+    try:
+        yield tracker
+    except Exception as error:
+        tracker.fail(f"{type(error).__name__}: {error}")
+        raise
+    except BaseException:  # KeyboardInterrupt, or Prefect's TerminationSignal
+        tracker.fail("interrupted", interrupted=True)
+        raise
 
 
 def record_round(tracker: Tracker, health: Reference, networks: Sequence[Reference]) -> None:

@@ -1,0 +1,147 @@
+"""The stages of one run, each called with just what sets it apart; the configuration and the engines are filled in."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prefect import Task
+
+from lmle_core.artefact import Reference, code_version, digest_of
+from lmle_core.celeba.annotations import read_celeba
+from lmle_core.config import Config
+from lmle_core.features import Output
+from tasks import clusters as clustering
+from tasks import data, evaluate, features, index, prior, publish, train
+from tasks.stage import done
+from tasks.workers import Workers
+
+CODE = ("lmle_core.ingest", "lmle_core.training", "lmle_core.publish", "lmle_core.evaluation", "lmle_core.faces")
+INGESTED = tuple(f"data.{key}" for key in ("attributes", "height", "width", "crop", "shard", "quarantine"))
+TRAINED = ("seed", "trunk", "training", "loss", "quintuplets")
+CLUSTERED = ("seed", "cluster")
+
+
+@dataclass
+class Stages:
+    """A run's stages. Each returns the reference of its artefact, made now or found done.
+
+    Attributes:
+        config: of the run; each stage gets its view of it.
+        workspace: where artefacts go.
+        workers: the Dask cluster, started if needed.
+        made: every reference so far.
+    """
+
+    config: Config
+    workspace: Path
+    workers: Workers
+    made: list[Reference] = field(default_factory=list)
+
+    def source(self) -> Path:
+        """The folder in CelebA's layout: the configured one, or procedural faces."""
+        settings = self.config.data
+        if settings.directory is not None:
+            return settings.directory
+        faces = self._do(
+            data.synth, images=settings.images, label_noise=settings.label_noise, seed=self.config.seed,
+            workers=self.workers,
+        )  # fmt: skip
+        return Path(faces.path)
+
+    def ingest(self, directory: Path) -> Reference:
+        """The image store."""
+        return self._do(
+            data.ingest_images, directory=directory, fingerprint=read_celeba(directory).fingerprint(),
+            data=self.config.view(*INGESTED).data, workers=self.workers,
+        )  # fmt: skip
+
+    def prior(self, store: Reference) -> Reference:
+        """Round 0: what gives the first features, and what training starts from."""
+        return self._do(prior.prior, store=store, config=self.config.view(*prior.VIEW))
+
+    def pca(self, store: Reference) -> Reference:
+        """Principal components of pixels, for a baseline."""
+        return self._do(prior.pca, store=store, config=self.config.view(*prior.VIEW))
+
+    def bce(self, store: Reference) -> Reference:
+        """The BCE baseline: as many images seen as by the whole run."""
+        epochs = prior.epochs_seen(self.config, store)
+        return self._do(prior.bce, store=store, config=self.config.view(*prior.VIEW), epochs=epochs)
+
+    def features(self, store: Reference, network: Reference, output: Output) -> Reference:
+        """One of a network's outputs for every image."""
+        return self._do(
+            features.features, store=store, network=network, output=output, engines=self.config.engines,
+            workers=self.workers,
+        )  # fmt: skip
+
+    def clusters(self, store: Reference, embedded: Reference, previous: Reference | None, number: int) -> Reference:
+        """The clusters of a round, on the features of the round before."""
+        return self._do(
+            clustering.clusters, store=store, features=embedded, previous=previous, number=number,
+            config=self.config.view(*CLUSTERED), workers=self.workers,
+        )  # fmt: skip
+
+    def quintuplets(self, store: Reference, embedded: Reference, cells: Reference, number: int) -> Reference | None:
+        """The quintuplets of a round in 'table' mode; in 'batch' mode there are none to mine."""
+        if self.config.quintuplets.mode == "batch":
+            return None
+        return self._do(
+            train.quintuplets, store=store, features=embedded, clusters=cells, number=number,
+            config=self.config.view(*TRAINED),
+        )  # fmt: skip
+
+    def train(
+        self, store: Reference, cells: Reference, previous: Reference, table: Reference | None, number: int
+    ) -> Reference:
+        """The network after a round."""
+        return self._do(
+            train.train, store=store, clusters=cells, previous=previous, table=table, number=number,
+            config=self.config.view(*TRAINED),
+        )  # fmt: skip
+
+    def health(
+        self, store: Reference, embedded: Reference, cells: Reference, before: Reference | None,
+        network: Reference | None, number: int,
+    ) -> Reference:  # fmt: skip
+        """How well the features after a round serve."""
+        return self._do(
+            evaluate.health, store=store, features=embedded, clusters=cells, previous=before, network=network,
+            number=number,
+        )  # fmt: skip
+
+    def index(self, store: Reference, embedded: Reference) -> Reference:
+        """The centroids that the decision rule searches."""
+        return self._do(
+            index.index, store=store, features=embedded, config=self.config.view(*index.VIEW), workers=self.workers
+        )
+
+    def evaluation(
+        self, store: Reference, embedded: Reference, centroids: Reference,
+        rivals: dict[str, tuple[Reference, Reference | None]],
+    ) -> Reference:  # fmt: skip
+        """Test scores beside the rivals'."""
+        return self._do(
+            evaluate.evaluation, store=store, features=embedded, index=centroids, rivals=rivals,
+            config=self.config.view(*evaluate.VIEW),
+        )  # fmt: skip
+
+    def publish(self, run: str, command: str, **parts: Any) -> Reference:
+        """The run's directory, from `parts` as in `lmle_core.publish.Parts`."""
+        return self._do(
+            publish.publish_run, run=run, parts={**parts, "stages": list(self.made)}, config=self.config,
+            code=self.code(), command=command,
+        )  # fmt: skip
+
+    def code(self) -> str:
+        """Version of the code that makes a run."""
+        return digest_of([code_version(module) for module in CODE])
+
+    def name(self, store: Reference) -> str:
+        """The run's name: the same configuration, data and code are the same run."""
+        return digest_of({"config": self.config.digest(), "data": store.digest, "code": self.code()})[:12]
+
+    def _do(self, stage: Task[..., Reference], **inputs: Any) -> Reference:
+        reference = done(stage, **inputs, workspace=self.workspace)
+        self.made.append(reference)
+        return reference
