@@ -1,4 +1,4 @@
-"""Figures of an embedding: its map in two principal components, and the faces nearest to some queries."""
+"""Figures of an embedding: its map in a plane that shows the classes, and the faces nearest to some queries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,7 +68,9 @@ class FaceRow:
 
 
 def embedding_map(panels: Sequence[EmbeddingPanel]) -> Figure:
-    """Images and centroids in the first two principal components of each attribute's embedding, coloured by class.
+    """Images and centroids of each attribute in the plane that shows its classes best, coloured by class.
+
+    Across: the axis along which the class means differ most; up: the axis of most variance at a right angle to it.
 
     Corner cases: at most 4,000 evenly chosen images are drawn; the smallest class is drawn last, so that it shows.
     """
@@ -79,7 +81,7 @@ def embedding_map(panels: Sequence[EmbeddingPanel]) -> Figure:
     classes = sorted({int(c) for panel in panels for c in np.unique(panel.labels)})
     colors = {c: (ORANGE, BLUE)[c] if max(classes, default=0) < 2 else SERIES[c % len(SERIES)] for c in classes}
     for axes, panel in zip(grid, panels, strict=False):
-        points, centroids, shares = _principal(panel.embeddings, panel.centroids)
+        points, centroids = _plane(panel.embeddings, panel.labels, panel.centroids)
         chosen = np.unique(np.linspace(0, len(points) - 1, min(_POINTS, len(points))).astype(int))
         points, labels = points[chosen], panel.labels[chosen]
         for c in sorted(np.unique(labels), key=lambda c: -int((labels == c).sum())):
@@ -90,10 +92,7 @@ def embedding_map(panels: Sequence[EmbeddingPanel]) -> Figure:
         title = f"{readable(panel.attribute)}, {100 * (panel.labels == classes[-1]).mean():.1f} % " + (
             "positive" if len(classes) <= 2 else f"class {classes[-1]}"
         )
-        tidy(
-            axes, title, f"first component ({100 * shares[0]:.0f} % of variance)",
-            f"second ({100 * shares[1]:.0f} %)", grid="both",
-        )  # fmt: skip
+        tidy(axes, title, "between the class means", "most variance across", grid="both")
         axes.set_aspect("equal", adjustable="datalim")
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
@@ -150,18 +149,20 @@ def _face(axes: Any, image: np.ndarray, frame: str, text: str, color: str) -> No
     axes.set_xlabel(text, fontsize=7.5, color=color)
 
 
-def _principal(embeddings: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Both in the embeddings' first two principal components, and the share of variance of each component.
+def _plane(embeddings: np.ndarray, labels: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both in a plane that shows the classes.
 
-    Corner cases: the sign of a component is chosen so that its largest loading is positive; a missing second component
-    is zero.
+    The first axis is the one along which the class means differ most, the second that of most variance across it.
+
+    Corner cases: the last class lies to the right; with a single class, or one dimension, the missing axis is zero.
     """
     data = embeddings.astype(np.float64)
-    mean = data.mean(axis=0)
-    values, vectors = np.linalg.eigh((data - mean).T @ (data - mean))
-    axes = vectors[:, ::-1][:, :2]
-    axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])] < 0, -1, 1)
-    if axes.shape[1] < 2:
-        axes = np.hstack([axes, np.zeros_like(axes)])
-    shares = np.maximum(np.append(values[::-1], 0)[:2], 0) / max(float(np.maximum(values, 0).sum()), 1e-30)
-    return (data - mean) @ axes, (centroids.astype(np.float64) - mean) @ axes, shares
+    means = np.stack([data[labels == c].mean(axis=0) for c in np.unique(labels)])
+    middle = means.mean(axis=0)
+    first = np.linalg.svd(means - middle)[2][0] * (len(means) > 1)
+    first = first * (-1 if (means[-1] - middle) @ first < 0 else 1)
+    rest = (data - data.mean(axis=0)) - np.outer((data - data.mean(axis=0)) @ first, first)
+    second = np.linalg.eigh(rest.T @ rest)[1][:, -1] * (data.shape[1] > 1)
+    second = second * (-1 if second[np.abs(second).argmax()] < 0 else 1)
+    axes = np.stack([first, second], axis=1)
+    return (data - middle) @ axes, (centroids.astype(np.float64) - middle) @ axes

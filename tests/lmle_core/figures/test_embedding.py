@@ -1,11 +1,11 @@
-"""The embedding's map is its principal components; the grid shows the faces that it was given."""
+"""The embedding's map parts the classes as far as their means; the grid shows the faces that it was given."""
 
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
 from lmle_core.figures import EmbeddingPanel, FaceRow, embedding_map, face_grid
-from lmle_core.figures.embedding import _principal
+from lmle_core.figures.embedding import _plane
 
 
 def panel(n: int = 200, dimensions: int = 6, classes: int = 2) -> EmbeddingPanel:
@@ -16,13 +16,25 @@ def panel(n: int = 200, dimensions: int = 6, classes: int = 2) -> EmbeddingPanel
     return EmbeddingPanel("Bald", embeddings, np.arange(n) % classes, embeddings[:4], centroid_classes)
 
 
-def test_components_are_scikit_learns_up_to_their_sign() -> None:
+def test_two_classes_part_along_the_first_axis_as_far_as_their_means() -> None:
     made = panel()
-    points, centroids, shares = _principal(made.embeddings, made.centroids)
-    reference = PCA(2, svd_solver="full").fit(made.embeddings)
-    np.testing.assert_allclose(np.abs(points), np.abs(reference.transform(made.embeddings)), atol=1e-9)
-    np.testing.assert_allclose(shares, reference.explained_variance_ratio_, atol=1e-12)
+    points, centroids = _plane(made.embeddings, made.labels, made.centroids)
+    means = [made.embeddings[made.labels == c].mean(0) for c in (0, 1)]
+    drawn = [points[made.labels == c].mean(0) for c in (0, 1)]
+    np.testing.assert_allclose(drawn[1][0] - drawn[0][0], np.linalg.norm(means[1] - means[0]), atol=1e-9)
+    np.testing.assert_allclose(drawn[1][1], drawn[0][1], atol=1e-9)
     np.testing.assert_allclose(centroids, points[:4], atol=1e-12)
+
+
+def test_the_second_axis_is_scikit_learns_first_component_of_what_the_first_leaves() -> None:
+    made = panel()
+    points, _ = _plane(made.embeddings, made.labels, made.centroids)
+    direction = made.embeddings[made.labels == 1].mean(0) - made.embeddings[made.labels == 0].mean(0)
+    direction /= np.linalg.norm(direction)
+    rest = made.embeddings - np.outer(made.embeddings @ direction, direction)
+    reference = PCA(1, svd_solver="full").fit_transform(rest)[:, 0]
+    found = points[:, 1] - points[:, 1].mean()
+    np.testing.assert_allclose(np.abs(found), np.abs(reference), atol=1e-9)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -38,10 +50,10 @@ def test_every_image_is_drawn_once_and_the_smallest_class_last(classes: int) -> 
 
 def test_a_point_cloud_of_one_dimension_or_one_point_is_drawn() -> None:
     for embeddings in (np.ones((5, 3)), np.linspace(0, 1, 5)[:, None]):
-        points, _, shares = _principal(embeddings, embeddings[:1])
-        assert np.isfinite(points).all()
-        assert points.shape == (5, 2)
-        assert np.isfinite(shares).all()
+        for labels in (np.zeros(5, int), np.arange(5) % 2):
+            points, _ = _plane(embeddings, labels, embeddings[:1])
+            assert np.isfinite(points).all()
+            assert points.shape == (5, 2)
 
 
 def test_the_grid_shows_queries_and_neighbours_with_their_margins() -> None:
