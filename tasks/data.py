@@ -17,7 +17,6 @@ from tasks.workers import Workers
 @task(
     name="synth",
     cache_policy=StagePolicy(stage="synth", code="lmle_core.faces", ignore=("workspace", "workers")),
-    retries=1,
     **OPTIONS,
 )
 def synth(images: int, label_noise: float, seed: int, workspace: Path, workers: Workers) -> Reference:
@@ -32,7 +31,6 @@ def synth(images: int, label_noise: float, seed: int, workspace: Path, workers: 
 @task(
     name="ingest",
     cache_policy=StagePolicy(stage="ingest", code="lmle_core.ingest", ignore=("workspace", "workers", "directory")),
-    retries=1,
     **OPTIONS,
 )
 def ingest_images(directory: Path, fingerprint: str, data: Data, workspace: Path, workers: Workers) -> Reference:
