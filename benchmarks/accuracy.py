@@ -22,10 +22,10 @@ SETTINGS = ("data.images=20000", "data.height=64", "data.width=64")
 
 
 def main() -> None:
-    """Run every seed and write the record; a seed that is done already is read from its workspace."""
+    """Run every seed and write the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--workspace", type=Path, default=Path("workspace"))
+    parser.add_argument("--workspace", type=Path, default=Path("workspace/accuracy"), help="a new one")
     parser.add_argument("--name", default="faces-20k", help="of the record")
     parser.add_argument("settings", nargs="*", help="further section.key=value")
     arguments = parser.parse_args()
@@ -68,14 +68,15 @@ def _sample(seed: int, settings: list[str], workspace: Path) -> dict[str, Any]:
     command = [str(Path(sys.executable).parent / "lmle"), "run", "--seed", str(seed), "--workspace", str(workspace)]
     for setting in settings:
         command += ["--set", setting]
-    begun = time.perf_counter()
+    started, begun = time.time(), time.perf_counter()
     subprocess.run(command, check=True)
     seconds = time.perf_counter() - begun
-    runs = [json.loads(path.read_text()) for path in workspace.glob("runs/*/summary.json")]
-    newest = max(
-        (run for run in runs if run["config"]["seed"] == seed),
-        key=lambda run: (workspace / "runs" / run["run"] / "summary.json").stat().st_mtime,
-    )
+    path = max(workspace.glob("runs/*/summary.json"), key=lambda path: path.stat().st_mtime)
+    if path.stat().st_mtime < started:
+        raise SystemExit(
+            f"{workspace}: seed {seed} was done already, so its time is not known; give an empty workspace"
+        )
+    newest = json.loads(path.read_text())
     timings = json.loads((workspace / "runs" / newest["run"] / "timings.json").read_text())
     return {
         "seed": seed,

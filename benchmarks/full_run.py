@@ -9,6 +9,8 @@ import argparse
 import datetime
 import json
 import os
+import shlex
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -67,6 +69,8 @@ def main(arguments: list[str] | None = None) -> Path:
     parser.add_argument("settings", nargs="*", help="section.key=value over the preset celeba")
     given = parser.parse_args(arguments)
     config = load_config("celeba", given.settings)
+    if config.quintuplets.mode == "table":
+        parser.error("quintuplets.mode 'table' is not timed here")
     set_threads(config.engines.threads)
     stages = Stages(choose_device(config.engines.device))
     given.folder.mkdir(parents=True)
@@ -76,7 +80,9 @@ def main(arguments: list[str] | None = None) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     device = torch.cuda.get_device_name(stages.device) if stages.device.type == "cuda" else "cpu"
     record = {
-        "command": "python -m benchmarks.full_run",
+        "command": shlex.join(
+            ["python", "-m", "benchmarks.full_run", *(sys.argv[1:] if arguments is None else arguments)]
+        ),
         "images": given.images,
         "config": config.model_dump(mode="json", exclude={"engines"}),
         "environment": {**environment(), "device": device},
@@ -139,7 +145,7 @@ def run(folder: Path, images: int, config: Config, stages: Stages) -> dict[str, 
         network = after
         features = encode(network, "embeddings", str(number))
         with stages.timed(f"health {number}"):
-            health = assess(store, features, found, before, trained.curves, number)
+            health = assess(store, features, found, before, trained.curves, number, squared=config.loss.squared)
         print(health["spread"], health["validation"]["mean_balanced_accuracy"], flush=True)
     indexes = {}
     for name, values in (("index", features), ("prior index", prior)):
@@ -147,7 +153,7 @@ def run(folder: Path, images: int, config: Config, stages: Stages) -> dict[str, 
             valid = store.rows(VALID)
             index = build_index(
                 blocks(values), StoredRows(str(values), store.labels[valid], valid), config.index, config.cluster,
-                attributes=store.attributes, n_classes=class_count(store.labels), seed=config.seed,
+                attributes=store.attributes, n_classes=class_count(store.labels), seed=config.seed, squared=config.loss.squared,
             )  # fmt: skip
             index.save(folder / name)
             indexes[name] = folder / name

@@ -9,10 +9,10 @@ from prefect import flow
 from infra.settings import workspace_path
 from lmle_core.artefact import Reference
 from lmle_core.config import Config
-from tasks.gates import check_data, check_health, check_quality
+from tasks.gates import check_data, check_health, check_quality, check_settings
 from tasks.pipeline import Stages
 from tasks.progress import say
-from tasks.record import finish_record, record_round, recorded
+from tasks.record import record_results, record_round, recorded, register
 from tasks.workers import Workers
 
 DEFAULTS = Config()
@@ -32,11 +32,12 @@ def lmle(config: Config = DEFAULTS, directory: Path | None = None) -> dict[str, 
     if directory is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"directory": directory})})
     workspace = workspace_path(config.engines.workspace)
+    check_settings(config)
     workspace.mkdir(parents=True, exist_ok=True)
     with Workers(config.engines) as workers:
         stages = Stages(config, workspace, workers)
         store = stages.ingest(stages.source())
-        check_data(store)
+        check_data(store, config)
         run = stages.name(store)
         say(f"{'run':<12} {run}, data {store.digest[:12]}")
         with recorded(run, store, config, stages.code(), workspace) as record:
@@ -63,8 +64,9 @@ def lmle(config: Config = DEFAULTS, directory: Path | None = None) -> dict[str, 
                 run, _command(config), store=store, features=features, networks=networks, healths=healths, index=index,
                 evaluation=evaluation,
             )  # fmt: skip
-            model = finish_record(record, published, store, config)
+            record_results(record, published)
             check_quality(published, config)
+            model = register(record, published, store, config)
     return {"run": published.path, "model": model.uri}
 
 

@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -70,8 +70,8 @@ def code_version(module: str) -> str:
         if spec is None or spec.origin is None:
             raise ModuleNotFoundError(f"code_version: no source for the module {name!r}")
         source = Path(spec.origin).read_text()
-        data = Path(spec.origin).with_suffix(".json")  # what a module reads lies beside it under the same name
-        sources[name] = source + (data.read_text() if data.exists() else "")
+        beside = [Path(spec.origin).with_suffix(suffix) for suffix in (".json", ".html")]  # what the module reads
+        sources[name] = source + "".join(file.read_text() for file in beside if file.exists())
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "lmle_core":
                 candidates = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
@@ -188,11 +188,6 @@ def write_atomically(path: Path, text: str) -> None:
     partial.write_text(text)
     _fsync(partial)
     partial.replace(path)
-
-
-def reference_json(reference: Reference) -> dict[str, str]:
-    """The reference as plain JSON."""
-    return asdict(reference)
 
 
 def _lock(directory: Path) -> FileLock:

@@ -35,6 +35,17 @@ class Section(BaseModel):
             return {name: None if value == "null" else value for name, value in values.items()}  # TOML has no null
         return values
 
+    def identity(self) -> dict[str, Any]:
+        """The values as JSON, without paths and the section `engines`: a path says where, and not what."""
+        values = self.model_dump(mode="json")
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if name == "engines" or isinstance(value, Path):
+                del values[name]
+            elif isinstance(value, Section):
+                values[name] = value.identity()
+        return values
+
 
 class Data(Section):
     """Where the images come from: a folder in CelebA's layout, or procedural faces."""
@@ -100,11 +111,11 @@ class Quintuplets(Section):
     """Which images form a quintuplet: anchor, p+, p-, p-- and n."""
 
     mode: Literal["batch", "table"] = Field(
-        "batch", description="'batch': among a batch's members; 'table': mined once a round, as the paper."
+        "batch", description="'batch': among a batch's members; 'table': mined over a subset, as in the paper."
     )
     subset: float = Field(0.5, gt=0, le=1, description="'table': share of the training set that is mined.")
-    positives: int | None = Field(6, ge=1, description="'table': candidates in each own-class set; null: all (exact).")
-    impostors: int | None = Field(54, ge=1, description="'table': impostor candidates; null: all (exact).")
+    positives: int | None = Field(6, ge=1, description="Candidates in each own-class set; null: all (exact).")
+    impostors: int | None = Field(54, ge=1, description="Impostor candidates; null: all (exact).")
     redraw: int = Field(50, ge=1, description="'table': iterations after which quintuplets are mined anew.")
 
 
@@ -213,8 +224,8 @@ class Config(Section):
         return self
 
     def digest(self) -> str:
-        """Identifies what the run computes; how (section `engines`) does not count."""
-        return digest_of(self.model_dump(mode="json", exclude={"engines"}))
+        """Identifies what the run computes; where (paths) and how (section `engines`) do not count."""
+        return digest_of(self.identity())
 
     def view(self, *names: str) -> "Config":
         """This configuration with only the named sections, or `section.key`s, and the engines; the rest is default.

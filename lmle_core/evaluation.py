@@ -44,6 +44,8 @@ def assess(
     previous: Clusters | None,
     curves: list[dict[str, float]] | None,
     number: int,
+    *,
+    squared: bool = False,
 ) -> dict[str, Any]:
     """The health of the features after a round, as JSON.
 
@@ -57,12 +59,13 @@ def assess(
         previous: the clusters of the round before, for the NMI.
         curves: of the round's training.
         number: of the round; 0 is the prior.
+        squared: squared distances in the rule.
     """
     rows = store.rows(TRAIN)
     means = warm_start(
         StoredRows(str(features), store.labels[rows], rows), Start(clusters.assignment, clusters.centroid_class)
     )
-    index = CentroidIndex.of(replace(clusters, centroids=means.values), class_count(store.labels))
+    index = CentroidIndex.of(replace(clusters, centroids=means.values), class_count(store.labels), squared=squared)
     valid = store.rows(VALID)
     embeddings = Features.open(features).rows(valid)
     labels, _ = index.classify(embeddings)

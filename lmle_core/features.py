@@ -45,10 +45,9 @@ class NetworkEncoder:
         return np.concatenate(parts)
 
     def _forward(self, images: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=images.device.type == "cuda"):
-            if self.output == "trunk":
-                return functional.normalize(self.network.features(images), dim=-1)[:, None]
-            output = self.network(images)
+        if self.output == "trunk":
+            return functional.normalize(self.network.features(images), dim=-1)[:, None]
+        output = self.network(images)
         return output.embeddings if self.output == "embeddings" else output.logits
 
 
@@ -81,7 +80,7 @@ class Features:
 
     @classmethod
     def open(cls, directory: Path) -> "Features":
-        """The artefact in a directory, for reading, or for writing whole shards. Raises ValueError if incomplete."""
+        """The artefact in a directory, for reading, or for writing whole shards."""
         return cls(directory, zarr.open_array(str(directory / "features"), mode="r+"))
 
     def __len__(self) -> int:
@@ -100,7 +99,7 @@ class Features:
         return result
 
     def check(self) -> None:
-        """Raise ValueError if a chunk is missing (zarr would read it as zeros) or a value is not finite."""
+        """Raise ValueError if a chunk is missing; zarr would read it as zeros."""
         if self.array.nchunks_initialized != self.array.nchunks:
             raise ValueError(f"{self.path}: {self.array.nchunks_initialized} of {self.array.nchunks} chunks are there")
 

@@ -26,7 +26,7 @@ from lmle_core.store import TEST, TRAIN, ImageStore
 PANELS = 4
 NEIGHBOURS = 6
 SEARCHED = 20_000
-"""Training images among which a centroid's closest is looked for."""
+"""Training images of a class among which a centroid's closest is looked for."""
 
 
 def draw_gallery(
@@ -131,13 +131,13 @@ def _faces(attribute: int, store: ImageStore, features: Path, index: CentroidInd
     artefact = Features.open(features)
     vector = _of(attribute, artefact.rows(np.array([query])))
     distances, nearest = index.search(attribute, vector, NEIGHBOURS)
-    train = store.rows(TRAIN)[:SEARCHED]
-    known = _of(attribute, artefact.rows(train))
+    train = store.rows(TRAIN)
     classes = index.classes[nearest[0]]
     closest = []
     for centroid, label in zip(index.centroids[nearest[0]], classes, strict=True):
-        own = np.flatnonzero(store.labels[train, attribute] == label)
-        closest.append(train[own[(known[own] @ centroid - 0.5 * (known[own] ** 2).sum(1)).argmax()]])
+        own = train[store.labels[train, attribute] == label][:SEARCHED]
+        known = _of(attribute, artefact.rows(own))
+        closest.append(own[((known - centroid) ** 2).sum(1).argmin()])
     prediction, margin = index.classify(artefact.rows(np.array([query])))
     return FaceRow(
         attribute=store.attributes[attribute],

@@ -56,19 +56,24 @@ class Network(nn.Module):
         self.classifier = nn.Linear(width, spec.attributes * spec.classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """Standardised trunk features, shape (B, F), float32, of images (B, 3, H, W), uint8."""
+        """Standardised trunk features, shape (B, F), float32, of images (B, 3, H, W), uint8.
+
+        On a GPU the trunk alone computes in bf16: a bf16 distance is wrong by as much as a margin.
+        """
         scaled = images.to(torch.float32, memory_format=torch.channels_last).sub_(127.5).div_(64.0)
-        return self.standardise(self.trunk(scaled).float())
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=images.device.type == "cuda"):
+            found = self.trunk(scaled)
+        return self.standardise(found.float())
 
     def embed(self, features: Tensor) -> Tensor:
-        """Embeddings, shape (B, A, d), unit length, float32 whatever the autocast precision."""
-        raw = self.heads(features).float().unflatten(1, (self.spec.attributes, self.spec.dimensions))
+        """Embeddings, shape (B, A, d), unit length, of features (B, F)."""
+        raw = self.heads(features).unflatten(1, (self.spec.attributes, self.spec.dimensions))
         return functional.normalize(raw, dim=-1)
 
     def forward(self, images: Tensor) -> Output:
         """All outputs for images (B, 3, H, W), uint8."""
         features = self.features(images)
-        logits = self.classifier(features).float().unflatten(1, (self.spec.attributes, self.spec.classes))
+        logits = self.classifier(features).unflatten(1, (self.spec.attributes, self.spec.classes))
         return Output(features, self.embed(features), logits)
 
 

@@ -94,7 +94,6 @@ def optimise(
     Raises:
         FloatingPointError: when the loss is not finite, with the iteration and the figures.
     """
-    device = next(network.parameters()).device
     optimiser = _optimiser(network, weight_decay)
     if optimiser_state is not None:
         optimiser.load_state_dict(optimiser_state)
@@ -106,8 +105,7 @@ def optimise(
         rate = schedule(iteration)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            loss, figures = objective(network, iteration)
+        loss, figures = objective(network, iteration)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

@@ -26,7 +26,7 @@ class Predictions:
         labels: (n, A) int8 classes as annotated.
         clean_labels: (n, A) int8 classes as they truly are, where that is known.
         predictions: (n, A) int8.
-        margins: (n, A) float32, best score minus second; may be infinite, not negative.
+        margins: (n, A) float32, best score minus second; finite, not negative.
     """
 
     filename: np.ndarray

@@ -10,7 +10,7 @@ from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
 
 from lmle_core.artefact import Reference, code_version, committed, stage_key
-from lmle_core.config import Config, Engines, Section
+from lmle_core.config import Engines, Section
 
 
 @dataclass(kw_only=True)
@@ -71,10 +71,8 @@ def _identity(name: str, value: Any) -> Any:
     match value:
         case Reference():
             identity: Any = value.digest
-        case Config():
-            identity = value.model_dump(mode="json", exclude={"engines"})
         case Section():
-            identity = value.model_dump(mode="json")
+            identity = value.identity()
         case list() | tuple():
             identity = [_identity(name, item) for item in value]
         case dict():

@@ -12,6 +12,7 @@ from lmle_core.store import ImageStore
 from tasks.stage import stage
 
 VIEW = ("seed", "evaluation.bootstrap")
+HEALTH_VIEW = ("loss.squared",)
 
 
 @stage("health", "lmle_core.evaluation")
@@ -23,14 +24,16 @@ def health(
     previous: Reference | None,
     network: Reference | None,
     number: int,
+    config: Config,
     workspace: Path,
 ) -> None:
     """How well the features after a round serve; round 0 has no `network`."""
     curves = json.loads((Path(network.path) / "curves.json").read_text()) if network else None
     before = Clusters.load(Path(previous.path)) if previous else None
     found = assess(
-        ImageStore.open(store.path), Path(features.path), Clusters.load(Path(clusters.path)), before, curves, number
-    )
+        ImageStore.open(store.path), Path(features.path), Clusters.load(Path(clusters.path)), before, curves, number,
+        squared=config.loss.squared,
+    )  # fmt: skip
     (directory / "health.json").write_text(json.dumps(found, indent=1))
 
 

@@ -1,14 +1,19 @@
 """Checks between the stages of a flow: what stops a run, before expensive work or instead of a bad result."""
 
+import difflib
 import json
 from pathlib import Path
 
 import numpy as np
 
 from lmle_core.artefact import Reference
-from lmle_core.config import Config
-from lmle_core.health import Collapse
+from lmle_core.config import Config, ConfigError
+from lmle_core.device import choose_device
+from lmle_core.health import refuse_collapse
+from lmle_core.network import SIX_LAYER
+from lmle_core.sampling import make_sampler
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
+from lmle_core.training import check_balance
 
 
 class UnusableDataError(ValueError):
@@ -19,8 +24,29 @@ class QualityGateError(RuntimeError):
     """A finished run whose result is not good enough to be used."""
 
 
-def check_data(store: Reference) -> None:
-    """Refuse a store with an empty split, or an attribute of which training sees one class only."""
+def check_settings(config: Config) -> None:
+    """Refuse a device, a trunk or a weights file that is not to be had, before any stage. Raises ConfigError."""
+    try:
+        choose_device(config.engines.device)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    if config.trunk.kind != SIX_LAYER:
+        from torchvision.models import list_models
+
+        valid = [SIX_LAYER, *list_models()]
+        if config.trunk.kind not in valid:
+            close = difflib.get_close_matches(config.trunk.kind, valid, n=1) or [SIX_LAYER]
+            raise ConfigError(f"trunk.kind: {config.trunk.kind!r} is not known; did you mean {close[0]!r}?")
+    if config.prior.weights is not None and not config.prior.weights.is_file():
+        raise ConfigError(f"prior.weights: {config.prior.weights}: no such file")
+
+
+def check_data(store: Reference, config: Config) -> None:
+    """Refuse data that cannot be trained or judged on as configured.
+
+    That is a store with an empty split, an attribute of which training sees one class only, identities that are
+    missing, or settings that do not fit the number of attributes.
+    """
     images = ImageStore.open(store.path)
     for split, name in ((TRAIN, "train"), (VALID, "valid"), (TEST, "test")):
         if not len(images.rows(split)):
@@ -35,20 +61,27 @@ def check_data(store: Reference) -> None:
             f"{len(constant)} attributes have a single class among the {len(labels)} training images: "
             f"{', '.join(constant[:10])}; choose the others with data.attributes, or add images"
         )
+    if config.prior.kind == "identity" and images.identity is None:
+        raise UnusableDataError("prior.kind 'identity' needs identity_CelebA.txt beside the attributes; use 'bce'")
+    training = config.training
+    try:
+        make_sampler(training.sampler, labels, training.batch, training.minority, (config.seed,))(0)
+        check_balance(config, len(images.attributes))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def check_health(health: Reference, config: Config) -> None:
     """Raise Collapse where an attribute's embedding has collapsed in a round."""
     found = json.loads((Path(health.path) / "health.json").read_text())
-    low = {name: value for name, value in found["spreads"].items() if value < config.evaluation.least_spread}
-    if low:
-        hinge = config.loss.kind == "hinge" and config.loss.margins is not None and found["loss"]
-        raise Collapse(
-            low,
-            config.evaluation.least_spread,
-            sum(value for name, value in found["loss"].items() if name.startswith("header")) if hinge else None,
-            sum(config.loss.margins or ()) if hinge else None,
-        )
+    hinge = config.loss.kind == "hinge" and config.loss.margins is not None
+    refuse_collapse(
+        np.array(list(found["spreads"].values())),
+        list(found["spreads"]),
+        config.evaluation.least_spread,
+        sum(value for name, value in found["loss"].items() if name.startswith("header")) if hinge else None,
+        sum(config.loss.margins or ()) if hinge else None,
+    )
 
 
 def check_quality(run: Reference, config: Config) -> None:

@@ -13,7 +13,7 @@ from tasks.clusters import blocks_of
 from tasks.stage import stage
 from tasks.workers import Workers
 
-VIEW = ("seed", "index", "cluster", "loss.squared")
+VIEW = ("seed", "index", "cluster.iterations", "cluster.tolerance", "cluster.engine", "loss.squared")
 
 
 @stage("index", "lmle_core.index")

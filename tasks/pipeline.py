@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect import Task
 
-from lmle_core.artefact import Reference, code_version, digest_of
+from lmle_core.artefact import Reference, code_version, digest_of, file_digest
 from lmle_core.celeba.annotations import read_celeba
 from lmle_core.config import Config
 from lmle_core.features import Output
@@ -57,16 +57,18 @@ class Stages:
 
     def prior(self, store: Reference) -> Reference:
         """Round 0: what gives the first features, and what training starts from."""
-        return self._do(prior.prior, store=store, config=self.config.view(*prior.VIEW))
+        file = self.config.prior.weights
+        weights = file_digest(file) if file is not None else None
+        return self._do(prior.prior, store=store, config=self.config.view(*prior.VIEW), weights=weights)
 
     def pca(self, store: Reference) -> Reference:
         """Principal components of pixels, for a baseline."""
-        return self._do(prior.pca, store=store, config=self.config.view(*prior.VIEW))
+        return self._do(prior.pca, store=store, config=self.config.view(*prior.PCA_VIEW))
 
     def bce(self, store: Reference) -> Reference:
         """The BCE baseline: as many images seen as by the whole run."""
         epochs = prior.epochs_seen(self.config, store)
-        return self._do(prior.bce, store=store, config=self.config.view(*prior.VIEW), epochs=epochs)
+        return self._do(prior.bce, store=store, config=self.config.view(*prior.BCE_VIEW), epochs=epochs)
 
     def features(self, store: Reference, network: Reference, output: Output) -> Reference:
         """One of a network's outputs for every image."""
@@ -107,7 +109,7 @@ class Stages:
         """How well the features after a round serve."""
         return self._do(
             evaluate.health, store=store, features=embedded, clusters=cells, previous=before, network=network,
-            number=number,
+            number=number, config=self.config.view(*evaluate.HEALTH_VIEW),
         )  # fmt: skip
 
     def index(self, store: Reference, embedded: Reference) -> Reference:

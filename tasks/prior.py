@@ -11,22 +11,17 @@ from lmle_core.training import images_of_a_batch, iterations_of_a_round
 from tasks.progress import Progress
 from tasks.stage import stage
 
-VIEW = (
-    "seed",
-    "trunk",
-    "prior",
-    "training.batch",
-    "training.flip",
-    "training.shift",
-    "training.weight_decay",
-    "training.dimensions",
-)
-"""What of the configuration the stages of this module depend on."""
+STEP = ("training.batch", "training.flip", "training.shift", "training.weight_decay", "training.dimensions")
+VIEW = ("seed", "trunk", "prior", *STEP)
+BCE_VIEW = ("seed", "trunk", "prior.learning_rate", *STEP)
+PCA_VIEW = ("seed", "prior.components")
+"""What of the configuration each stage depends on."""
 
 
 @stage("prior", "lmle_core.prior", resume=True, exclusive=True)
-def prior(directory: Path, store: Reference, config: Config, workspace: Path) -> None:
-    """Pre-train, or fit, what gives the first features."""
+def prior(directory: Path, store: Reference, config: Config, weights: str | None, workspace: Path) -> None:
+    """Pre-train, or fit, what gives the first features; `weights` is the digest of the configured file."""
+    del weights  # part of the key
     set_threads(config.engines.threads)
     device = choose_device(config.engines.device)
     make_prior(ImageStore.open(store.path), config, device, directory, Progress("prior", "iterations"))

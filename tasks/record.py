@@ -57,17 +57,20 @@ def record_round(tracker: Tracker, health: Reference, networks: Sequence[Referen
     tracker.round(figures["round"], metrics, curves)
 
 
-def finish_record(tracker: Tracker, run: Reference, store: Reference, config: Config) -> RegisteredModel:
-    """Record the test scores and the files, and register the model."""
+def record_results(tracker: Tracker, run: Reference) -> None:
+    """Record the test scores and the run's files."""
     directory = Path(run.path)
-    images = ImageStore.open(store.path)
-    row = images.rows(TEST)[0]
-    example = simplejpeg.encode_jpeg(images.gather([row])[0].transpose(1, 2, 0).copy(), quality=95)
-    model = tracker.register(directory, config.engines.model, images.attributes, example)
     summary = json.loads((directory / "summary.json").read_text())
     tracker.finish(
         summary["test"],
         [directory / name for name in ARTIFACTS],
         sorted((directory / "figures").iterdir()),
     )
-    return model
+
+
+def register(tracker: Tracker, run: Reference, store: Reference, config: Config) -> RegisteredModel:
+    """Register the run's model, with one of the test images as its example."""
+    images = ImageStore.open(store.path)
+    row = images.rows(TEST)[0]
+    example = simplejpeg.encode_jpeg(images.gather([row])[0].transpose(1, 2, 0).copy(), quality=95)
+    return tracker.register(Path(run.path), config.engines.model, images.attributes, example)

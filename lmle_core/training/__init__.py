@@ -1,9 +1,16 @@
 """Rounds of training, in 'batch' or in 'table' mode."""
 
-from lmle_core.training.round import images_of_a_batch, iterations_of_a_round, margin_table, train_round
+from lmle_core.training.round import (
+    check_balance,
+    images_of_a_batch,
+    iterations_of_a_round,
+    margin_table,
+    train_round,
+)
 from lmle_core.training.table_mode import mine_quintuplets, mining_subset
 
 __all__ = [
+    "check_balance",
     "images_of_a_batch",
     "iterations_of_a_round",
     "margin_table",

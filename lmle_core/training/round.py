@@ -127,6 +127,15 @@ def margin_table(labels: np.ndarray, clusters: Clusters, classes: int, config: C
     )
 
 
+def check_balance(config: Config, attributes: int) -> None:
+    """Raise ValueError where class costs would balance classes that batches or loss balance already."""
+    if config.training.costs == "inverse" and _balanced(config, attributes):
+        raise ValueError(
+            "training.costs 'inverse' would balance the classes twice: the batches, the table or loss.adjusted do it "
+            "already; use 'auto'"
+        )
+
+
 def _balanced(config: Config, attributes: int) -> bool:
     """Whether batches or loss balance the classes already, so that class costs would do it twice."""
     loss, sampler = config.loss, config.training.sampler

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,22 +135,32 @@ def test_another_option_redoes_just_what_depends_on_it(first: Finished) -> None:
     assert other.directory != first.directory
 
 
+def test_the_papers_mode_runs_from_the_same_configuration(first: Finished) -> None:
+    before = stages_of(first.workspace)
+    settings = ("quintuplets.mode=table", "loss.kind=hinge", "training.rounds=1", "evaluation.bce=false")
+    table = run(first.workspace, *settings)
+    added = [
+        (read_commit(first.workspace / path) or {})["stage"] for path in set(stages_of(first.workspace)) - set(before)
+    ]
+    assert sorted(added) == ["evaluation", "features", "health", "index", "quintuplets", "run", "train"]
+    (_, trained) = json.loads(table.summary)["rounds"]
+    assert set(trained["loss"]) == {"bce", "header_1", "header_2", "header_3"}
+    assert set(json.loads(table.summary)["baselines"]) == {"majority", "prior", "pca"}
+
+
 def test_a_killed_run_continues_and_ends_with_the_same_bytes(first: Finished, tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
-    child = subprocess.Popen(
-        command(workspace, "engines.dask_workers=2"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env=environment(),
-    )  # fmt: skip
-    assert child.stdout is not None
-    said = []
-    for line in child.stdout:  # killed in the midst of the first round's training
-        said.append(line)
-        if list(workspace.glob("stages/train/*.partial/checkpoint.pt")) or line.startswith("train"):
-            break
+    with (tmp_path / "said").open("w") as said:
+        child = subprocess.Popen(
+            command(workspace, "engines.dask_workers=2"), stdout=said, stderr=subprocess.STDOUT, env=environment()
+        )
+    while child.poll() is None and not list(workspace.glob("stages/train/*.partial/checkpoint.pt")):
+        time.sleep(0.005)
     child.send_signal(signal.SIGKILL)
     child.wait()
+    assert list(workspace.glob("stages/train/*.partial/checkpoint.pt")), (tmp_path / "said").read_text()
     before = stages_of(workspace)
-    assert {path.split("/")[1] for path in before if path.startswith("stages/")} >= {"synth", "prior", "clusters"}, said
+    assert {path.split("/")[1] for path in before if path.startswith("stages/")} >= {"synth", "prior", "clusters"}
     finished = run(workspace, "engines.dask_workers=2")
     after = stages_of(workspace)
     assert {path: after[path] for path in before} == before

@@ -57,8 +57,11 @@ def test_presets_come_by_name_or_path(tmp_path: Path) -> None:
     assert (own.seed, own.loss.margins, own.training.rounds) == (3, None, 2)
 
 
-def test_engines_are_no_part_of_the_digest_and_everything_else_is() -> None:
+def test_engines_and_paths_are_no_part_of_the_digest_and_everything_else_is() -> None:
     plain = Config()
+    assert (
+        parse_config({"data": {"directory": "celeba"}}).digest() == parse_config({"data": {"directory": "b"}}).digest()
+    )
     assert parse_config({"engines": {"threads": 1}}).digest() == plain.digest()
     assert parse_config({"loss": {"temperature": 0.2}}).digest() != plain.digest()
 

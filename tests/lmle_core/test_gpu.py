@@ -11,8 +11,9 @@ from lmle_core.config import Config
 from lmle_core.features import NetworkEncoder
 from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
-from lmle_core.network import load_network
-from lmle_core.prior import make_prior
+from lmle_core.losses import batch_quintuplet_distances, softmax_ratio
+from lmle_core.network import build_network, load_network
+from lmle_core.prior import make_prior, network_spec
 from lmle_core.quintuplets import mine
 from lmle_core.store import TRAIN, ImageStore
 from lmle_core.training import train_round
@@ -65,6 +66,27 @@ def test_a_run_trains_and_encodes_on_the_device(faces_store: ImageStore, small: 
     )  # fmt: skip
     trained = train_round(1, faces_store, found, prior, small, CUDA, round_)
     assert trained.curves[-1]["loss"] < trained.curves[0]["loss"]
+
+
+def test_the_losses_are_those_of_the_cpu() -> None:
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.nn.functional.normalize(torch.randn(64, 5, 16, generator=generator), dim=-1)
+    clusters = torch.randint(6, (64, 5), generator=generator)
+    classes = torch.arange(6).repeat(5, 1) // 3
+    ratios, distances = [], []
+    for device in ("cpu", "cuda"):
+        given = (vectors.to(device), clusters.to(device), classes.to(device))
+        ratios.append(softmax_ratio(*given, temperature=0.1, margin=0.1, weight=0.3, adjusted=True).parts.cpu())
+        everyone = {"positives": 64, "impostors": 64, "generator": torch.Generator(device).manual_seed(0)}
+        distances.append([part.cpu() for part in batch_quintuplet_distances(*given, **everyone)])  # type: ignore[arg-type]
+    assert torch.allclose(*ratios, atol=1e-4)
+    assert all(torch.allclose(*pair, atol=1e-4) for pair in zip(*distances, strict=True))
+
+
+def test_outputs_are_float32_where_the_trunk_is_not(faces_store: ImageStore, small: Config) -> None:
+    network = build_network(network_spec(faces_store, small), 0).to(CUDA)
+    output = network(torch.from_numpy(faces_store.block(0, 8)).to(CUDA))
+    assert {part.dtype for part in output} == {torch.float32}
 
 
 def test_faiss_and_torch_share_the_process() -> None:

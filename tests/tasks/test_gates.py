@@ -5,10 +5,10 @@ import pytest
 
 from lmle_core.artefact import Reference
 from lmle_core.celeba.annotations import read_celeba
-from lmle_core.config import Data, load_config
+from lmle_core.config import Config, ConfigError, Data, load_config
 from lmle_core.health import Collapse
 from lmle_core.ingest import create_store, ingest_shard, publish
-from tasks.gates import QualityGateError, UnusableDataError, check_data, check_health, check_quality
+from tasks.gates import QualityGateError, UnusableDataError, check_data, check_health, check_quality, check_settings
 from tests.lmle_core.celeba.small import write_small
 
 
@@ -31,12 +31,12 @@ def store(directory: Path, edit: str, old: str, new: str) -> Reference:
 
 def test_an_empty_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnusableDataError, match=r"no image in the split 'test'; list_eval_partition needs 0"):
-        check_data(store(tmp_path, "list_eval_partition.txt", " 2\n", " 0\n"))
+        check_data(store(tmp_path, "list_eval_partition.txt", " 2\n", " 0\n"), Config())
 
 
 def test_an_attribute_with_one_class_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(UnusableDataError, match="attributes have a single class among"):
-        check_data(store(tmp_path, "list_attr_celeba.txt", "-1", " 1"))
+        check_data(store(tmp_path, "list_attr_celeba.txt", "-1", " 1"), Config())
 
 
 def test_a_collapse_stops_the_run_and_names_attributes_and_remedies(tmp_path: Path) -> None:
@@ -52,3 +52,29 @@ def test_the_quality_gate_refuses_what_is_below_it(tmp_path: Path) -> None:
     check_quality(reference(tmp_path), load_config(None, ["evaluation.least_balanced_accuracy=0.8"]))
     with pytest.raises(QualityGateError, match=r"is 0\.8100, and .* asks for 0\.9000; the run is kept in"):
         check_quality(reference(tmp_path), load_config(None, ["evaluation.least_balanced_accuracy=0.9"]))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("trunk.kind=resnet81", r"trunk.kind: 'resnet81' is not known; did you mean 'resnet18'"),
+        ("engines.device=gpu", r"engines.device 'gpu': expected 'auto'"),
+        ("prior.weights=absent.pt", r"prior.weights: absent.pt: no such file"),
+    ],
+)
+def test_settings_that_cannot_be_had_are_refused_before_any_stage(setting: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_settings(load_config(None, [setting]))
+    check_settings(load_config(None, ["trunk.kind=resnet18"]))
+
+
+def test_settings_that_do_not_fit_the_data_are_refused_before_training(tmp_path: Path) -> None:
+    data = store(tmp_path, "list_attr_celeba.txt", " 1", " 1")
+    check_data(data, Config())
+    with pytest.raises(ConfigError, match="'class-equal' serves one attribute, and there are 3"):
+        check_data(data, load_config(None, ["training.sampler=class-equal"]))
+    with pytest.raises(ConfigError, match=r"training.batch 8 is too small"):
+        check_data(data, load_config(None, ["training.sampler=minority", "training.batch=8", "training.minority=6"]))
+    table = ["quintuplets.mode=table", "loss.kind=hinge", "training.costs=inverse"]
+    with pytest.raises(ConfigError, match="would balance the classes twice"):
+        check_data(data, load_config(None, table))
