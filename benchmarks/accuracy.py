@@ -73,9 +73,7 @@ def _sample(seed: int, settings: list[str], workspace: Path) -> dict[str, Any]:
     seconds = time.perf_counter() - begun
     path = max(workspace.glob("runs/*/summary.json"), key=lambda path: path.stat().st_mtime)
     if path.stat().st_mtime < started:
-        raise SystemExit(
-            f"{workspace}: seed {seed} was done already, so its time is not known; give an empty workspace"
-        )
+        raise SystemExit(f"{workspace}: seed {seed} was done already; its time is not known: use a new workspace")
     newest = json.loads(path.read_text())
     timings = json.loads((workspace / "runs" / newest["run"] / "timings.json").read_text())
     return {

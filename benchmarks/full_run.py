@@ -67,7 +67,8 @@ def main(arguments: list[str] | None = None) -> Path:
     parser.add_argument("--folder", type=Path, default=Path("workspace/full-run"))
     parser.add_argument("--records", type=Path, default=RECORDS)
     parser.add_argument("settings", nargs="*", help="section.key=value over the preset celeba")
-    given = parser.parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    given = parser.parse_args(words)
     config = load_config("celeba", given.settings)
     if config.quintuplets.mode == "table":
         parser.error("quintuplets.mode 'table' is not timed here")
@@ -153,7 +154,8 @@ def run(folder: Path, images: int, config: Config, stages: Stages) -> dict[str, 
             valid = store.rows(VALID)
             index = build_index(
                 blocks(values), StoredRows(str(values), store.labels[valid], valid), config.index, config.cluster,
-                attributes=store.attributes, n_classes=class_count(store.labels), seed=config.seed, squared=config.loss.squared,
+                attributes=store.attributes, n_classes=class_count(store.labels), seed=config.seed,
+                squared=config.loss.squared,
             )  # fmt: skip
             index.save(folder / name)
             indexes[name] = folder / name

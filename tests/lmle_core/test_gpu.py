@@ -79,8 +79,8 @@ def test_the_losses_are_those_of_the_cpu() -> None:
         ratios.append(softmax_ratio(*given, temperature=0.1, margin=0.1, weight=0.3, adjusted=True).parts.cpu())
         everyone = {"positives": 64, "impostors": 64, "generator": torch.Generator(device).manual_seed(0)}
         distances.append([part.cpu() for part in batch_quintuplet_distances(*given, **everyone)])  # type: ignore[arg-type]
-    assert torch.allclose(*ratios, atol=1e-4)
-    assert all(torch.allclose(*pair, atol=1e-4) for pair in zip(*distances, strict=True))
+    torch.testing.assert_close(ratios[0], ratios[1], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(distances[0], distances[1], atol=1e-4, rtol=1e-4)
 
 
 def test_outputs_are_float32_where_the_trunk_is_not(faces_store: ImageStore, small: Config) -> None:
