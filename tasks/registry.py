@@ -22,6 +22,7 @@ REQUIREMENTS = (
     "pydantic",
     "safetensors",
     "scikit-learn",
+    "scipy",
     "simplejpeg",
     "torch",
     "torchvision",

@@ -40,6 +40,16 @@ STAGES = {
 }
 
 
+LOAD_AND_PREDICT = """
+import sys
+from pathlib import Path
+import mlflow, pandas
+model = mlflow.pyfunc.load_model("models:/lmle@champion")
+faces = [Path(name).read_bytes() for name in sys.argv[2:]]
+model.predict(pandas.DataFrame({"image": faces})).to_parquet(sys.argv[1])
+"""
+
+
 @dataclass(frozen=True)
 class Finished:
     """A finished `lmle run`."""
@@ -219,11 +229,12 @@ def test_the_record_has_a_child_for_each_round_and_few_metrics(first: Finished) 
 
 
 def test_the_registered_model_classifies_raw_images(first: Finished, tmp_path: Path) -> None:
-    mlflow = quiet_mlflow()
     faces = sorted(first.workspace.glob("stages/synth/*/img_align_celeba/*.jpg"))[-60:]
-    mlflow.set_tracking_uri(f"sqlite:///{first.workspace}/mlflow.db")
-    model = mlflow.pyfunc.load_model("models:/lmle@champion")
-    answers = model.predict(pd.DataFrame({"image": [face.read_bytes() for face in faces]}))
+    subprocess.run(
+        [sys.executable, "-c", LOAD_AND_PREDICT, str(tmp_path / "answers.parquet"), *map(str, faces)], check=True,
+        env=environment() | {"MLFLOW_TRACKING_URI": f"sqlite:///{first.workspace}/mlflow.db"}, cwd=tmp_path,
+    )  # fmt: skip
+    answers = pd.read_parquet(tmp_path / "answers.parquet")
     table = (
         pd.read_parquet(first.directory / "predictions.parquet")
         .set_index("filename")

@@ -115,7 +115,7 @@ from tasks.ingest import ingest
 if __name__ == "__main__":
     with dask_client(Engines(dask_workers=1, dask_memory="3GiB")) as client:
         data = Data(height=20, width=16, shard=16)
-        ingest(Path(sys.argv[1]), data, Path(sys.argv[2]), client, lambda done, images: print(done, flush=True))
+        ingest(Path(sys.argv[1]), data, Path(sys.argv[2]), lambda: client, lambda done, images: print(done, flush=True))
 """
 
 
