@@ -57,9 +57,8 @@ class Stages:
 
     def prior(self, store: Reference) -> Reference:
         """Round 0: what gives the first features, and what training starts from."""
-        file = self.config.prior.weights
-        weights = file_digest(file) if file is not None else None
-        return self._do(prior.prior, store=store, config=self.config.view(*prior.VIEW), weights=weights)
+        view = self.config.view(*prior.VIEW)
+        return self._do(prior.prior, store=store, config=view, weights=self.weights())
 
     def pca(self, store: Reference) -> Reference:
         """Principal components of pixels, for a baseline."""
@@ -139,9 +138,15 @@ class Stages:
         """Version of the code that makes a run."""
         return digest_of([code_version(module) for module in CODE])
 
+    def weights(self) -> str | None:
+        """Digest of the configured weights file."""
+        file = self.config.prior.weights
+        return file_digest(file) if file is not None else None
+
     def name(self, store: Reference) -> str:
-        """The run's name: the same configuration, data and code are the same run."""
-        return digest_of({"config": self.config.digest(), "data": store.digest, "code": self.code()})[:12]
+        """The run's name: the same configuration, weights file, data and code are the same run."""
+        parts = {"config": self.config.digest(), "weights": self.weights(), "data": store.digest, "code": self.code()}
+        return digest_of(parts)[:12]
 
     def _do(self, stage: Task[..., Reference], **inputs: Any) -> Reference:
         reference = done(stage, **inputs, workspace=self.workspace)
