@@ -17,7 +17,7 @@ from lmle_core.kmeans import StoredRows
 from lmle_core.kmeans.seeding import Start, warm_start
 from lmle_core.metrics import gain, score
 from lmle_core.predictions import Predictions
-from lmle_core.prior import class_count
+from lmle_core.prior import class_count, class_shares
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
 
 TAIL = 0.1
@@ -154,11 +154,6 @@ def evaluate(
         },
     }
     (directory / "scores.json").write_text(json.dumps(scores, indent=1))
-
-
-def class_shares(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Share of each class of each attribute, float64 (A, C), of labels (N, A)."""
-    return np.stack([(labels == c).mean(0) for c in range(classes)], axis=1)
 
 
 def threshold(logits: np.ndarray, shares: np.ndarray | None) -> np.ndarray:

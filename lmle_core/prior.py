@@ -78,6 +78,11 @@ def class_count(labels: np.ndarray) -> int:
     return max(2, int(labels.max(initial=0)) + 1)
 
 
+def class_shares(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Share of each class of each attribute, float64 (A, C), of labels (N, A)."""
+    return np.stack([(labels == c).mean(0) for c in range(classes)], axis=1)
+
+
 def train_classifier(
     store: ImageStore, config: Config, device: torch.device, directory: Path, epochs: float, progress: Progress | None
 ) -> Trained:
@@ -186,7 +191,7 @@ def _train(
 @torch.no_grad()
 def _start_at_class_shares(network: Network, labels: np.ndarray) -> None:
     """Let the classifier begin at log π: rare classes would take most of a short training to get there."""
-    shares = np.stack([(labels == c).mean(0) for c in range(network.spec.classes)], axis=1)  # (A, C)
+    shares = class_shares(labels, network.spec.classes)
     network.classifier.bias.copy_(torch.from_numpy(np.log(shares.clip(0.1 / len(labels)))).flatten())
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from lmle_core.evaluation import class_shares, threshold
+from lmle_core.evaluation import threshold
+from lmle_core.prior import class_shares
 
 
 def test_thresholds_are_one_half_and_the_training_prior() -> None:
