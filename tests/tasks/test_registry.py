@@ -17,15 +17,7 @@ from lmle_core.config import Config, Engines
 from tasks.mlflow_store import TrackingError, own_store
 from tasks.registry import REQUIREMENTS, requirements
 from tasks.tracking import Tracker
-from tests.tasks.tiny_run import ATTRIBUTES, jpeg, make_run
-
-DATA = {
-    "digest": "d" * 32,
-    "images": 9,
-    "split": {"train": 5, "valid": 2, "test": 2},
-    "quarantined": 0,
-    "attributes": [],
-}
+from tests.tasks.tiny_run import ATTRIBUTES, DATA, jpeg, make_run
 
 LOAD = """
 import json, sys

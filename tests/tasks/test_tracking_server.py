@@ -14,15 +14,8 @@ import pytest
 from infra.processes import free_ports
 from lmle_core.config import Config, Engines
 from tasks.tracking import Tracker
-from tests.tasks.tiny_run import ATTRIBUTES, jpeg, make_run
+from tests.tasks.tiny_run import ATTRIBUTES, DATA, jpeg, make_run
 
-DATA = {
-    "digest": "d" * 32,
-    "images": 9,
-    "split": {"train": 5, "valid": 2, "test": 2},
-    "quarantined": 0,
-    "attributes": [],
-}
 LOAD = """
 import sys, mlflow, pandas as pd
 mlflow.set_tracking_uri(sys.argv[1])

@@ -11,6 +11,13 @@ from lmle_core.network import NetworkSpec, build_network, save_network
 
 ATTRIBUTES = ("Bald", "Wearing_Hat")
 SIDE = 32
+DATA = {
+    "digest": "d" * 32,
+    "images": 9,
+    "split": {"train": 5, "valid": 2, "test": 2},
+    "quarantined": 0,
+    "attributes": [],
+}
 
 
 def make_run(directory: Path) -> Path:
