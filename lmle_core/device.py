@@ -60,7 +60,7 @@ class DeviceImages:
     def __call__(self, positions: np.ndarray) -> Tensor:
         """Images at the positions, uint8, shape (len(positions), 3, H, W), on the device."""
         if self.resident is not None:
-            return self.resident[torch.from_numpy(positions).to(self.device)]
+            return self.resident.index_select(0, torch.from_numpy(positions).to(self.device))
         images = torch.from_numpy(self.store.gather(self.rows[positions]))
         return images.to(self.device, non_blocking=True)
 
@@ -83,7 +83,7 @@ def augment(images: Tensor, *, flip: bool, shift: float, generator: torch.Genera
     Returns:
         A new tensor of the same shape.
     """
-    number, _, height, width = images.shape
+    number, channels, height, width = images.shape
     device = images.device
     draws = torch.rand(3, number, 1, generator=generator, device=device)
     rows = torch.arange(height, device=device) + _offset(draws[0], shift, height)
@@ -91,9 +91,8 @@ def augment(images: Tensor, *, flip: bool, shift: float, generator: torch.Genera
     rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
     if flip:
         columns = torch.where(draws[2] < 0.5, width - 1 - columns, columns)
-    picks = torch.arange(number, device=device)[:, None, None]
-    # Channels last: one gather copies whole pixels, and the network wants that layout anyway.
-    return images.permute(0, 2, 3, 1)[picks, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    pixels = (rows[:, :, None] * width + columns[:, None, :]).flatten(1)  # the same for each channel
+    return images.flatten(2).gather(2, pixels[:, None].expand(-1, channels, -1)).view(images.shape)
 
 
 def _offset(draws: Tensor, shift: float, side: int) -> Tensor:

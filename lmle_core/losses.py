@@ -122,11 +122,13 @@ def softmax_ratio(
 
     Source of the adjustment: Menon et al., Long-tail learning via logit adjustment, ICLR 2021, eq. 10.
     """
-    number = len(embeddings)
+    number, attributes = len(embeddings), embeddings.shape[1]
     by_attribute = embeddings.transpose(0, 1)  # (A, B, d)
-    similarity = by_attribute @ by_attribute.transpose(1, 2)
-    weights = torch.exp((similarity - 1) / temperature)  # at most 1, at least exp(−2/τ): no overflow, no underflow
-    weights = weights * (1 - torch.eye(number, device=weights.device))
+    # exp((s − 1) / τ) is at most 1 and at least exp(−2/τ): no overflow, no underflow. An anchor's own weight is 0.
+    shift = embeddings.new_full((number, number), -1 / temperature).fill_diagonal_(-torch.inf)
+    weights = torch.baddbmm(
+        shift.expand(attributes, -1, -1), by_attribute, by_attribute.transpose(1, 2), alpha=1 / temperature
+    ).exp_()
     assigned = clusters.T  # (A, B)
     members = functional.one_hot(assigned, cluster_class.shape[1]).to(weights.dtype)  # (A, B, K)
     sums = weights @ members  # (A, B, K): from each anchor to each cluster
