@@ -66,7 +66,7 @@ class Sample:
 
     def faces(self, images: int) -> Path:
         """A folder in CelebA's layout with so many files; beyond the scale's faces they are links to the first ones."""
-        directory = self.folder / f"faces-{images}"
+        directory = self.folder / f"faces-{images}" / "celeba"  # the name that torchvision looks for
         if (directory / "list_attr_celeba.txt").exists():
             return directory
         drawn = self._drawn
@@ -143,7 +143,9 @@ class Sample:
         if not whole.exists():
             spans = [range(low, min(low + SPAN, self.scale.faces)) for low in range(0, self.scale.faces, SPAN)]
             with ProcessPoolExecutor(self.threads, mp_context=get_context("spawn")) as pool:
-                list(pool.map(write_images, *zip(*((directory, span, self.config.seed) for span in spans), strict=True)))
+                list(
+                    pool.map(write_images, *zip(*((directory, span, self.config.seed) for span in spans), strict=True))
+                )
             whole.touch()
         return directory
 

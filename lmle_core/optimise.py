@@ -94,7 +94,7 @@ def optimise(
     Raises:
         FloatingPointError: when the loss is not finite, with the iteration and the figures.
     """
-    optimiser = _optimiser(network, weight_decay)
+    optimiser = make_optimiser(network, weight_decay)
     if optimiser_state is not None:
         optimiser.load_state_dict(optimiser_state)
     first, curves = _restore(directory, network, optimiser)
@@ -125,7 +125,7 @@ def optimise(
     return Trained(curves, optimiser.state_dict(), done - first, time.perf_counter() - begun)
 
 
-def _optimiser(network: Network, weight_decay: float) -> torch.optim.Optimizer:
+def make_optimiser(network: Network, weight_decay: float) -> torch.optim.Optimizer:
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups: list[dict[str, Any]] = [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
