@@ -24,8 +24,9 @@ def _subset(
 
 
 def _sets(labels: np.ndarray, clusters: np.ndarray, anchor: int) -> tuple[list[int], list[int], list[int]]:
+    """Candidates for p+, for p- and p--, and for n, by class, cluster and row: the first among equals is taken."""
     own, outside, other = [], [], []
-    for row in range(len(labels)):
+    for row in np.lexsort((clusters, labels)).tolist():
         if labels[row] != labels[anchor]:
             other.append(row)
         elif clusters[row] != clusters[anchor]:
@@ -68,6 +69,36 @@ def test_exact_mining_equals_the_loop(device: str, shared: bool, m: int, cluster
         for anchor in range(m)
     ]
     np.testing.assert_array_equal(_table(found), expected)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("block", [30, None])
+def test_exact_mining_of_embeddings_equals_the_loop(device: str, block: int | None) -> None:
+    """Real numbers, where products round and no two distances are equal."""
+    generator = np.random.default_rng(0)
+    _, labels, assignment, rows = _subset(400, 2, 6, seed=0)
+    features = generator.normal(size=(400, 2, 64)) + generator.normal(size=(6, 64))[assignment]
+    features = (features / np.linalg.norm(features, axis=-1, keepdims=True)).astype(np.float32)
+    found = mine(features, labels, assignment, rows, None, None, generator, device=device, block=block)
+    expected = [
+        [rows[anchor], *rows[_by_loop(features[:, a], labels[:, a], assignment[:, a], anchor)]]
+        for a in range(2)
+        for anchor in range(400)
+    ]
+    np.testing.assert_array_equal(_table(found), expected)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 30), st.integers(1, 9), st.integers(0, 2**16), st.integers(1, 12))
+def test_exact_mining_of_any_subset_equals_the_loop(m: int, clusters: int, seed: int, block: int) -> None:
+    features, labels, assignment, _ = _subset(m, 1, clusters, seed)
+    rows = np.arange(m)
+    expected = [[x, *_by_loop(features[:, 0], labels[:, 0], assignment[:, 0], x)] for x in range(m)]
+    table = mine(features, labels, assignment, rows, None, None, np.random.default_rng(0), block=block)
+    np.testing.assert_array_equal(_table(table), expected)
+    asked = (np.zeros(m, np.int64), rows[::-1])
+    table = mine(features, labels, assignment, rows, None, None, np.random.default_rng(0), block=block, anchors=asked)
+    np.testing.assert_array_equal(_table(table), expected[::-1])
 
 
 @settings(max_examples=40, deadline=None)

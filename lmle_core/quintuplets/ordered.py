@@ -1,0 +1,54 @@
+"""An attribute's rows in the order of class, cluster and row, in which every candidate set is one or two ranges."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+NONE = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Ordered:
+    """One attribute's rows; a row's place is its number in this order.
+
+    Attributes:
+        features: float32 (M, D), by place.
+        positions: int64 (M,), row at each place.
+        classes: int64 (M, 2), first place of the place's class, and the one after its last.
+        clusters: int64 (M, 2), the same of its cluster.
+    """
+
+    features: Tensor
+    positions: NDArray[np.int64]
+    classes: NDArray[np.int64]
+    clusters: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls,
+        features: NDArray[np.float32] | Tensor,
+        labels: NDArray[np.int8],
+        clusters: NDArray[np.int32],
+        device: torch.device,
+    ) -> "Ordered":
+        """Order the rows of one attribute: features (M, D), labels (M,), clusters (M,), each within one class."""
+        positions = np.lexsort((clusters, labels))
+        if isinstance(features, np.ndarray):
+            ordered = torch.from_numpy(features[positions]).to(device)
+        else:
+            ordered = features.to(device)[torch.from_numpy(positions).to(device)]
+        return cls(ordered, positions, _runs(labels[positions]), _runs(clusters[positions]))
+
+
+def run_bounds(values: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Where runs of equal values begin, and after them the end of the last one; shape (R + 1,)."""
+    return np.concatenate([[0], np.flatnonzero(np.diff(values)) + 1, [len(values)]])
+
+
+def _runs(values: NDArray[np.integer]) -> NDArray[np.int64]:
+    """First and one after the last place of the run of equal values that each place lies in, shape (M, 2)."""
+    bounds = run_bounds(values)
+    return np.repeat(np.stack([bounds[:-1], bounds[1:]], axis=1), np.diff(bounds), axis=0)
