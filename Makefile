@@ -6,7 +6,7 @@ SYSTEM_PYTHON ?= python3
 export DO_NOT_TRACK := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test check format lock docs clean
+.PHONY: setup demo test check bench format lock clean
 
 setup: $(INSTALLED)
 
@@ -35,6 +35,10 @@ check: $(INSTALLED)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(PYTHON) -m pytest -q -m "not slow and not services" $(ARGS)
+
+# Every stage against its limit and its peers: ten minutes on two cores, or at CelebA's size where there is a GPU.
+bench: $(INSTALLED)
+	$(VENV)/bin/lmle bench $(ARGS)
 
 format: $(INSTALLED)
 	$(VENV)/bin/ruff format .

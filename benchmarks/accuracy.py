@@ -6,18 +6,16 @@ the run and of its baselines on the same test images, on the labels as annotated
 
 import argparse
 import datetime
-import importlib.metadata
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.environment import environment
+
 RECORDS = Path(__file__).parent / "records"
-PACKAGES = ("torch", "torchvision", "faiss-gpu", "faiss-cpu", "zarr", "dask", "prefect", "mlflow", "numpy")
 SETTINGS = ("data.images=20000", "data.height=64", "data.width=64")
 
 
@@ -42,26 +40,6 @@ def main() -> None:
     }
     (directory / "record.json").write_text(json.dumps(record, indent=1) + "\n")
     print(directory / "record.json")
-
-
-def environment() -> dict[str, Any]:
-    """What a measurement depends on: hardware, versions, revision."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    revision = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
-    )
-    return {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-        "versions": versions,
-        "revision": revision.stdout.strip() or None,
-    }
 
 
 def _sample(seed: int, settings: list[str], workspace: Path) -> dict[str, Any]:
@@ -92,15 +70,6 @@ def _sample(seed: int, settings: list[str], workspace: Path) -> dict[str, Any]:
 def _accuracies(run: dict[str, Any], baselines: dict[str, Any]) -> dict[str, dict[str, float]]:
     names = ("mean_balanced_accuracy", "mean_total_accuracy", "mean_tpr", "mean_tnr")
     return {method: {name: scores[name] for name in names} for method, scores in {"lmle": run, **baselines}.items()}
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":

@@ -264,6 +264,26 @@ def gc(
     print(f"{total / 2**20:.1f} MiB {verb}" if total else "nothing to delete")
 
 
+@app.command()
+def bench(
+    stages: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Stages; none: all of them.")] = None,
+    scale: Annotated[str | None, typer.Option(help="small or full; default: full where there is a GPU.")] = None,
+    workspace: Workspace = None,
+) -> None:
+    """Time the stages against their limits and their peers, and write the records and their table."""
+    from benchmarks.scale import SCALES
+    from benchmarks.suite import choose_scale, run_suite, unknown_name
+    from benchmarks.tables import RECORDS
+
+    if wrong := unknown_name(stages or []):
+        raise UsageError(wrong)
+    if scale is not None and scale not in SCALES:
+        raise UsageError(f"--scale {scale!r}: expected {' or '.join(SCALES)}")
+    chosen = choose_scale(scale)
+    folder = workspace_path(workspace) / "bench" / chosen.name
+    run_suite(stages or [], chosen, folder, RECORDS, ["lmle", "bench", *(stages or []), "--scale", chosen.name])
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command, and end with one message and an exit code (see `Exit`).
 

@@ -1,0 +1,111 @@
+"""The suite: the named stages, one after the other, and a record of each."""
+
+import datetime
+import importlib
+import json
+import platform
+import shlex
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from benchmarks import tables
+from benchmarks.environment import environment
+from benchmarks.measure import Bench, Json, measure, measure_sizes
+from benchmarks.sample import Sample
+from benchmarks.scale import SCALES, Scale
+from benchmarks.whole_run import Stages, whole_run
+from lmle_core.device import set_threads
+
+STAGES = ("ingestion", "reading", "features", "training", "k-means", "mining", "classification")
+WHOLE, MEMORY = "whole-run", "memory"
+MEMORY_IMAGES = 200_000
+MEMORY_SETTINGS = {"prior": {"epochs": 0.02}, "training": {"rounds": 2, "iterations": 20}}
+"""Memory does not grow with the iterations: a few will do."""
+EVERYTHING = (*STAGES, WHOLE)
+NAMES = (*EVERYTHING, MEMORY)
+
+
+def choose_scale(name: str | None) -> Scale:
+    """The scale of a name; None: 'full' where there is a GPU, else 'small'."""
+    return SCALES[name or ("full" if torch.cuda.is_available() else "small")]
+
+
+def unknown_name(names: Sequence[str]) -> str | None:
+    """What is wrong with the names of stages, or None."""
+    wrong = [name for name in names if name not in NAMES]
+    return f"{wrong[0]!r} is not one of {', '.join(NAMES)}" if wrong else None
+
+
+def run_suite(names: Sequence[str], scale: Scale, folder: Path, records: Path, command: list[str]) -> None:
+    """Measure the named stages one after the other, and write a record of each as it ends.
+
+    Args:
+        names: of stages; none: all but the memory.
+        scale: how much to measure.
+        folder: for the material; what is there already is used again.
+        records: gets `<date>-<name>-<scale>/record.json`.
+        command: goes into the records.
+    """
+    sample = Sample(scale, folder)
+    set_threads(sample.config.engines.threads)
+    for name in names or EVERYTHING:
+        print(name, flush=True)
+        taken = _stage(name, sample) if name in STAGES else _whole_run(name, sample)
+        record = {
+            "command": shlex.join(command),
+            "stage": name,
+            "scale": scale.name,
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "environment": {**environment(), "device": _device(sample.device)},
+            **taken,
+        }
+        directory = records / f"{record['date']}-{name}-{scale.name}"
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "record.json").write_text(json.dumps(record, indent=1) + "\n")
+        for line in tables.summary(record):
+            print("  " + line, flush=True)
+    tables.write(records)
+
+
+def _stage(name: str, sample: Sample) -> Json:
+    prepare = importlib.import_module(f"benchmarks.stages.{name.replace('-', '')}").prepare
+
+    def prepared(images: int) -> Bench:
+        return prepare(sample, images)
+
+    images, scale = sample.scale.images[name], sample.scale
+    return {
+        "images": images,
+        **measure(prepared(images), scale.repetitions, sample.device),
+        "cost": measure_sizes(prepared, scale.sizes, sample.device),
+    }
+
+
+def _whole_run(name: str, sample: Sample) -> Json:
+    config, images = sample.config, sample.scale.faces
+    if name == MEMORY:
+        images = MEMORY_IMAGES
+        config = config.model_copy(
+            update={
+                section: getattr(config, section).model_copy(update=values)
+                for section, values in MEMORY_SETTINGS.items()
+            }
+        )
+    source, folder, stages = sample.faces(images), sample.folder / name, Stages(sample.device)
+    shutil.rmtree(folder, ignore_errors=True)
+    scores = whole_run(source, folder, config, stages)
+    shutil.rmtree(folder)
+    return {
+        "images": images,
+        "config": config.model_dump(mode="json", exclude={"engines"}),
+        "stages": stages.taken,
+        "seconds": round(sum(taken["seconds"] for taken in stages.taken.values()), 3),
+        "mean_balanced_accuracy": scores["test"]["mean_balanced_accuracy"],
+    }
+
+
+def _device(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"

@@ -1,0 +1,120 @@
+"""A whole run through `lmle_core` alone, from image files to scores: seconds and peak memory of each stage."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.measure import Json, stopwatch
+from benchmarks.memory import watched
+from lmle_core.celeba.annotations import read_celeba
+from lmle_core.clusters import Clusters, cluster
+from lmle_core.config import Config
+from lmle_core.evaluation import Rival, assess, evaluate
+from lmle_core.features import Features, Output, extract_shard, feature_shape, load_encoder
+from lmle_core.index import CentroidIndex, build_index
+from lmle_core.ingest import create_store, ingest_shard, publish
+from lmle_core.kmeans import StoredRows
+from lmle_core.kmeans.torch_blocks import TorchBlocks
+from lmle_core.prior import class_count, make_prior
+from lmle_core.store import TRAIN, VALID, ImageStore
+from lmle_core.training import train_round
+
+
+class Stages:
+    """What each stage took, as they end: `seconds`, peak `host` and `device` memory in bytes, by the stage's name.
+
+    Args:
+        device: is waited for.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.taken: dict[str, Json] = {}
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Time a stage and watch its memory."""
+        seconds: list[float] = []
+        with watched(self.device) as peak, stopwatch(seconds, self.device):
+            yield
+        self.taken[name] = {"seconds": round(seconds[0], 3), "host": peak.host, "device": peak.device}
+        print(f"  {name:<20} {seconds[0]:8.1f} s  {peak.host / 1e9:5.2f} GB  {peak.device / 1e9:6.2f} GB", flush=True)
+
+
+def whole_run(source: Path, folder: Path, config: Config, stages: Stages) -> dict[str, Any]:
+    """Every stage, as the flow chains them.
+
+    Args:
+        source: a data set in CelebA's layout.
+        folder: a new one; gets the store and all artefacts.
+        config: the run's configuration, in 'batch' mode.
+        stages: is told of each stage.
+
+    Returns:
+        The scores, as `evaluate` writes them.
+    """
+    folder.mkdir(parents=True)
+    with stages.timed("ingestion"):
+        partial = _folder(folder / "store.zarr")
+        for shard in range(create_store(partial, read_celeba(source), config.data)):
+            ingest_shard(partial, shard)
+        publish(partial)
+    store = ImageStore.open(partial)
+
+    def encode(network: Path, output: Output, name: str) -> Path:
+        with stages.timed(f"features {name}"):
+            encoder = load_encoder(network, output, stages.device)
+            directory = _folder(folder / f"features-{name}")
+            features = Features.create(directory, store.n, feature_shape(encoder, store.shape), store.shard)
+            for number in range(-(-store.n // store.shard)):
+                extract_shard(encoder, store.block, features, store.shard, number)
+            features.check()
+        return directory
+
+    train, valid = store.rows(TRAIN), store.rows(VALID)
+    classes = class_count(store.labels)
+
+    def blocks(features: Path) -> TorchBlocks:
+        return TorchBlocks(StoredRows(str(features), store.labels[train], train), stages.device)
+
+    network = _folder(folder / "prior")
+    with stages.timed("prior"):
+        make_prior(store, config, stages.device, network)
+    prior = features = encode(network, "trunk", "0")
+    found: Clusters | None = None
+    for number in range(1, config.training.rounds + 1):
+        before = found
+        with stages.timed(f"k-means {number}"):
+            found = cluster(
+                blocks(features), config.cluster, attributes=store.attributes, n_classes=classes, seed=config.seed,
+                round=number, warm=before,
+            )  # fmt: skip
+        after = _folder(folder / f"round-{number}")
+        with stages.timed(f"training {number}"):
+            trained = train_round(number, store, found, network, config, stages.device, after)
+        network = after
+        features = encode(network, "embeddings", str(number))
+        with stages.timed(f"health {number}"):
+            assess(store, features, found, before, trained.curves, number, squared=config.loss.squared)
+    indexes = {}
+    for name, values in (("index", features), ("index of the prior", prior)):
+        with stages.timed(name):
+            index = build_index(
+                blocks(values), StoredRows(str(values), store.labels[valid], valid), config.index, config.cluster,
+                attributes=store.attributes, n_classes=classes, seed=config.seed, squared=config.loss.squared,
+            )  # fmt: skip
+            index.save(folder / name)
+            indexes[name] = folder / name
+    with stages.timed("evaluation"):
+        rivals = {"prior": Rival(prior, indexes["index of the prior"])}
+        evaluate(store, features, CentroidIndex.load(indexes["index"]), rivals, config, folder)
+    return dict(json.loads((folder / "scores.json").read_text()))
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
