@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
@@ -39,7 +40,8 @@ class FolderImages:
     path: Path
 
     def read(self, filename: str) -> bytes:  # noqa: D102
-        return (self.path / filename).read_bytes()
+        with FileIO(f"{self.path}/{filename}") as file:  # a third of the time of Path.read_bytes
+            return file.readall()
 
     def entries(self) -> dict[str, tuple[int, int]]:
         """For each file its size and its time of change in nanoseconds."""

@@ -1,15 +1,17 @@
 """Decoding refuses what is damaged; cropping and resizing do what a slow loop does."""
 
 import io
+from typing import Literal
 
-import cv2
 import numpy as np
 import pytest
+import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lmle_core.decode import centre_window, decode, fit
+from lmle_core.decode import Geometry, centre_window, decode, fit, load, reduction
+from lmle_core.faces.files import render
 from tests.lmle_core.celeba.small import jpeg, picture
 
 
@@ -112,19 +114,105 @@ def area_mean(image: np.ndarray, height: int, width: int) -> np.ndarray:
         return matrix
 
     rows, columns = weights(image.shape[0], height), weights(image.shape[1], width)
-    return np.einsum("ah,hwc,bw->cab", rows, image.astype(np.float64), columns)
+    return np.einsum("ah,hwc,bw->cab", rows, image.astype(np.float64), columns, optimize=True)
 
 
-@pytest.mark.parametrize(("height", "width"), [(16, 16), (20, 33), (44, 36), (22, 18)])
-def test_shrinking_averages_areas(height: int, width: int) -> None:
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (20, 10), (44, 36), (22, 18)])
+def test_shrinking_to_half_or_less_averages_areas(height: int, width: int) -> None:
     image = picture(7)
     cut = image[centre_window(44, 36, height, width)]
     assert np.abs(fit(image, height, width, "centre") - area_mean(cut, height, width)).max() <= 1
     assert np.abs(fit(image, height, width, "none") - area_mean(image, height, width)).max() <= 1
 
 
-def test_enlarging_keeps_the_range() -> None:
+def linear(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Every output pixel lies between the input pixels around its centre, in float64."""
+
+    def weights(size: int, wanted: int) -> np.ndarray:
+        matrix = np.zeros((wanted, size))
+        for out in range(wanted):
+            place = min(max((out + 0.5) * size / wanted - 0.5, 0.0), size - 1.0)
+            below = min(int(place), size - 2)
+            matrix[out, below], matrix[out, below + 1] = below + 1 - place, place - below
+        return matrix
+
+    rows, columns = weights(image.shape[0], height), weights(image.shape[1], width)
+    return np.einsum("ah,hwc,bw->cab", rows, image.astype(np.float64), columns, optimize=True)
+
+
+@pytest.mark.parametrize(("height", "width"), [(23, 19), (30, 30), (44, 35), (90, 70), (20, 50)])
+def test_less_shrinking_and_enlarging_interpolate(height: int, width: int) -> None:
     image = picture(7)
-    enlarged = fit(image, 90, 70, "none")
-    assert enlarged.shape == (3, 90, 70)
-    assert np.array_equal(enlarged, cv2.resize(image, (70, 90), interpolation=cv2.INTER_LINEAR).transpose(2, 0, 1))
+    assert np.abs(fit(image, height, width, "none") - linear(image, height, width)).max() <= 1
+
+
+SIZES = st.integers(1, 50) | st.integers(1, 50).map(lambda n: 8 * n)
+
+
+@given(h=SIZES, w=SIZES, height=st.integers(1, 60), width=st.integers(1, 60), crop=st.sampled_from(["centre", "none"]))
+def test_a_reduced_image_has_whole_pixels_and_enough_of_them(
+    h: int, w: int, height: int, width: int, crop: Literal["centre", "none"]
+) -> None:
+    factor = reduction(h, w, Geometry(height, width, crop))
+    assert factor in (1, 2, 4, 8)
+    if factor == 1:
+        return
+    assert h % factor == w % factor == 0
+    if crop == "none":
+        assert h // factor >= height
+        assert w // factor >= width
+        return
+    for whole, reduced, least in zip(
+        centre_window(h, w, height, width),
+        centre_window(h // factor, w // factor, height, width),
+        (height, width),
+        strict=True,
+    ):
+        assert (whole.start, whole.stop) == (factor * reduced.start, factor * reduced.stop)
+        assert reduced.stop - reduced.start >= least
+
+
+def test_celebas_size_is_halved_where_that_is_enough() -> None:
+    assert reduction(218, 178, Geometry(64, 64, "centre")) == 2
+    assert reduction(218, 178, Geometry(89, 89, "centre")) == 2
+    assert reduction(218, 178, Geometry(90, 90, "centre")) == 1
+    assert reduction(217, 178, Geometry(64, 64, "centre")) == 1
+    assert reduction(512, 512, Geometry(64, 64, "none")) == 8
+
+
+def shift(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """By how many pixels, down and across, a picture (3, H, W) lies beside another one: least squares."""
+    slopes = np.stack([slope.ravel() for slope in np.gradient(expected.mean(0))], axis=1)
+    return np.linalg.lstsq(slopes, (expected - found).mean(0).ravel())[0]
+
+
+@pytest.mark.parametrize("geometry", [Geometry(64, 64, "centre"), Geometry(89, 89, "centre"), Geometry(48, 56, "none")])
+@pytest.mark.parametrize("sampling", ["444", "420"])
+def test_a_reduced_jpeg_is_the_area_average_of_the_whole_one(geometry: Geometry, sampling: str) -> None:
+    height, width, crop = geometry
+    found, expected = [], []
+    for i in range(8):
+        data = simplejpeg.encode_jpeg(render(0, i), 90, "RGB", sampling)
+        image = decode(data)
+        assert decode(data, geometry).shape == (109, 89, 3)
+        window = centre_window(*image.shape[:2], height, width) if crop == "centre" else (slice(None), slice(None))
+        expected.append(area_mean(image[window], height, width))
+        found.append(load(data, geometry).astype(np.float64))
+    errors = np.stack(found) - np.stack(expected)
+    assert 10 * np.log10(255**2 / np.square(errors).mean()) > 38  # decibels
+    assert abs(errors.mean()) < 0.3
+    shifts = [shift(one, other) for one, other in zip(found, expected, strict=True)]
+    assert np.abs(np.mean(shifts, axis=0)).max() < 0.02
+
+
+def test_a_refused_file_leaves_the_place_of_its_image_alone() -> None:
+    geometry = Geometry(22, 18, "centre")
+    planes = np.full((2, 3, 22, 18), 7, np.uint8)
+    data = jpeg(3)
+    assert decode(data, geometry).shape == (22, 18, 3)
+    with pytest.raises(ValueError, match="truncated"):
+        load(data[:-40], geometry, out=planes[0])
+    assert (planes == 7).all()
+    assert load(data, geometry, out=planes[1]) is not None
+    assert np.array_equal(planes[1], load(data, geometry))
+    assert (planes[0] == 7).all()

@@ -2,7 +2,9 @@
 
 import json
 import shutil
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,16 @@ from PIL import Image
 from lmle_core.celeba.annotations import read_celeba
 from lmle_core.celeba.layout import DataError
 from lmle_core.config import Data
-from lmle_core.decode import decode, fit
-from lmle_core.ingest import QuarantineError, ShardResult, create_store, ingest_shard, publish, read_quarantine
+from lmle_core.decode import Geometry, fit, load
+from lmle_core.ingest import (
+    QuarantineError,
+    ShardResult,
+    create_store,
+    ingest_over,
+    ingest_shard,
+    publish,
+    read_quarantine,
+)
 from lmle_core.store import ImageStore, chunk_file
 from tests.lmle_core.celeba.small import names, picture, write_small, zip_images
 
@@ -49,8 +59,19 @@ def test_stored_pixels_are_those_of_a_loop(directory: Path, partial: Path) -> No
     store = ImageStore.open(partial)
     assert store.digest == digest
     for row, name in enumerate(store.filenames):
-        image = decode((directory / "img_align_celeba" / name).read_bytes())
-        assert np.array_equal(store.block(row, row + 1)[0], fit(image, 20, 16, "centre"))
+        image = load((directory / "img_align_celeba" / name).read_bytes(), Geometry(20, 16, "centre"))
+        assert np.array_equal(store.block(row, row + 1)[0], image)
+
+
+def test_a_pool_of_threads_or_of_processes_makes_the_same_store(directory: Path, tmp_path: Path) -> None:
+    digest = ingest(directory, tmp_path / "alone")
+    with ThreadPoolExecutor(3) as threads, ProcessPoolExecutor(2, get_context("spawn")) as processes:
+        for name, pool in (("threads", threads), ("processes", processes)):
+            assert ingest_over(pool, tmp_path / name, read_celeba(directory), DATA) == digest
+            assert state(tmp_path / name, 1)[1] == state(tmp_path / "alone", 1)[1]
+        damage(directory)
+        with pytest.raises(QuarantineError, match="5 of 40 images"):
+            ingest_over(threads, tmp_path / "damaged", read_celeba(directory), DATA)
 
 
 def test_folder_zip_and_order_of_shards_give_the_same_content(directory: Path, partial: Path, tmp_path: Path) -> None:
@@ -202,10 +223,20 @@ def test_publishing_again_changes_nothing(directory: Path, partial: Path) -> Non
     assert publish(partial) == digest
 
 
-def test_a_shard_that_does_not_read_back_is_redone(directory: Path, partial: Path) -> None:
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: bytes(len(content)),  # the right size, but the pixels never reached the disk
+        lambda content: content[:100] + bytes([content[100] ^ 1]) + content[101:],
+        lambda content: content[:-1] + bytes([content[-1] ^ 1]),
+    ],
+)
+def test_a_shard_that_does_not_read_back_is_redone(
+    directory: Path, partial: Path, spoil: Callable[[bytes], bytes]
+) -> None:
     digest = ingest(directory, partial)
     file = chunk_file(partial, 1)
-    file.write_bytes(bytes(len(file.read_bytes())))  # the right size, but the pixels never reached the disk
+    file.write_bytes(spoil(file.read_bytes()))
     others = state(partial, 0), state(partial, 2)
     with pytest.raises(DataError, match="does not read back as it was written"):
         publish(partial)
