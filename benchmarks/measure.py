@@ -80,15 +80,15 @@ def measure(bench: Bench, repetitions: int, device: torch.device) -> Json:
 
 
 def measure_sizes(prepare: Callable[[int], Bench], sizes: tuple[int, ...], device: torch.device) -> Json:
-    """Time our side alone at several sizes, each after a call that is not timed.
+    """Time our side alone at several rising sizes, once each, after a call at the first that is not timed.
 
     Returns:
         As JSON: `sizes` (images), `seconds`, and the `exponent` e of the fit seconds = c · size^e.
     """
     seconds: list[float] = []
+    prepare(sizes[0]).ours.call()
     for size in sizes:
         side = prepare(size).ours
-        side.call()
         with stopwatch(seconds, device):
             side.call()
     exponent = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]

@@ -7,6 +7,7 @@ import platform
 import shlex
 import shutil
 from collections.abc import Sequence
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -48,26 +49,40 @@ def run_suite(names: Sequence[str], scale: Scale, folder: Path, records: Path, c
         folder: for the material; what is there already is used again.
         records: gets `<date>-<name>-<scale>/record.json`.
         command: goes into the records.
+
+    Raises:
+        RuntimeError: naming the stages that failed; the others have their records.
     """
+    failed = []
+    for name in names or EVERYTHING:
+        # A process for each: no stage inherits another's memory, nor what its peers do to the libraries they share.
+        process = get_context("spawn").Process(target=_measure, args=(name, scale, folder, records, command))
+        process.start()
+        process.join()
+        failed += [name] if process.exitcode else []
+    tables.write(records)
+    if failed:
+        raise RuntimeError(f"not measured: {', '.join(failed)}; the reasons are above")
+
+
+def _measure(name: str, scale: Scale, folder: Path, records: Path, command: list[str]) -> None:
+    print(name, flush=True)
     sample = Sample(scale, folder)
     set_threads(sample.config.engines.threads)
-    for name in names or EVERYTHING:
-        print(name, flush=True)
-        taken = _stage(name, sample) if name in STAGES else _whole_run(name, sample)
-        record = {
-            "command": shlex.join(command),
-            "stage": name,
-            "scale": scale.name,
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-            "environment": {**environment(), "device": _device(sample.device)},
-            **taken,
-        }
-        directory = records / f"{record['date']}-{name}-{scale.name}"
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "record.json").write_text(json.dumps(record, indent=1) + "\n")
-        for line in tables.summary(record):
-            print("  " + line, flush=True)
-    tables.write(records)
+    taken = _stage(name, sample) if name in STAGES else _whole_run(name, sample)
+    record = {
+        "command": shlex.join(command),
+        "stage": name,
+        "scale": scale.name,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "environment": {**environment(), "device": _device(sample.device)},
+        **taken,
+    }
+    directory = records / f"{record['date']}-{name}-{scale.name}"
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "record.json").write_text(json.dumps(record, indent=1) + "\n")
+    for line in tables.summary(record):
+        print("  " + line, flush=True)
 
 
 def _stage(name: str, sample: Sample) -> Json:
