@@ -8,14 +8,20 @@ from typing import Any
 
 import faiss
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lmle_core import config as configuration
 from lmle_core.clusters import Clusters, cluster
+from lmle_core.extremes import ClassExtremes
 from lmle_core.kmeans.faiss_blocks import one_faiss_thread
 from lmle_core.kmeans.lloyd import Blocks
 from lmle_core.kmeans.source import BLOCK, Rows, ranges
-from lmle_core.rule import large_margin_rule
+from lmle_core.rule import decide
+from lmle_core.threads import in_threads
+
+QUERIES = 256
+"""Queries that are decided at a time: with 40 attributes, what a core's cache holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +51,7 @@ class CentroidIndex:
     squared: bool = False
     candidates: tuple[dict[str, float], ...] = ()
     _index: Any = field(init=False, repr=False)
+    _extremes: ClassExtremes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.centroids.ndim != 2 or self.centroids.dtype != np.float32:
@@ -68,6 +75,8 @@ class CentroidIndex:
         index = faiss.IndexFlatL2(self.centroids.shape[1])
         index.add(np.ascontiguousarray(self.centroids))
         object.__setattr__(self, "_index", index)
+        extremes = ClassExtremes(self.centroids, self.classes, self.offsets, self.n_classes)
+        object.__setattr__(self, "_extremes", extremes)
 
     @classmethod
     def of(cls, clusters: Clusters, n_classes: int, *, neighbours: int = 0, squared: bool = False) -> "CentroidIndex":
@@ -125,15 +134,25 @@ class CentroidIndex:
         a = len(self.attributes)
         if embeddings.ndim != 3 or embeddings.shape[1] not in (1, a) or embeddings.shape[2] != self.dimensions:
             raise ValueError(f"embeddings: expected (n, {a} or 1, {self.dimensions}), found {embeddings.shape}")
-        labels = np.empty((len(embeddings), a), np.int8)
-        margins = np.empty((len(embeddings), a), np.float32)
-        for lo, hi in ranges(len(embeddings), BLOCK):
-            for attribute in range(a):
-                queries = embeddings[lo:hi, attribute if embeddings.shape[1] > 1 else 0]
-                distances, found = self.search(attribute, queries)
-                labels[lo:hi, attribute], margins[lo:hi, attribute], _ = large_margin_rule(
-                    distances, self.classes[found], self.n_classes, squared=self.squared
-                )
+        labels, margins = self._decisions(embeddings, (self.neighbours,))
+        return labels[0], margins[0]
+
+    def _decisions(
+        self, embeddings: NDArray[np.float32], neighbours: Sequence[int]
+    ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """Labels and margins for each k, each (len(neighbours), n, A)."""
+        shape = len(neighbours), len(embeddings), len(self.attributes)
+        labels, margins = np.empty(shape, np.int8), np.empty(shape, np.float32)
+
+        def one(lo: int) -> None:
+            part = slice(lo, lo + QUERIES)
+            queries = torch.from_numpy(np.require(embeddings[part], requirements="W"))  # torch has no read-only tensors
+            for number, extremes in enumerate(self._extremes(queries, neighbours, squared=self.squared)):
+                decided, margin, _ = decide(*(each.unbind(1) for each in extremes), squared=self.squared)
+                labels[number, part], margins[number, part] = decided.T, margin.T
+
+        for _ in in_threads(one, range(0, len(embeddings), QUERIES), torch.device("cpu")):
+            pass
         return labels, margins
 
     def save(self, directory: Path) -> None:
@@ -224,22 +243,15 @@ def build_index(
 
 
 def _scores(index: CentroidIndex, valid: Rows, tried: Sequence[int]) -> list[float]:
-    """Mean balanced accuracy of each k; the nearest of all centroids serve every k."""
+    """Mean balanced accuracy of each k."""
     right = np.zeros((len(tried), len(index.attributes), index.n_classes))
     total = np.zeros((len(index.attributes), index.n_classes))
     for lo, hi in ranges(len(valid.labels), BLOCK):
-        features = valid.features(lo, hi)
-        for attribute in range(len(index.attributes)):
-            truth = valid.labels[lo:hi, attribute]
-            total[attribute] += np.bincount(truth, minlength=index.n_classes)
-            distances, found = index.search(attribute, features[:, attribute if features.shape[1] > 1 else 0], 0)
-            classes = index.classes[found]
-            for row, k in enumerate(tried):
-                some = slice(None, k or None)
-                labels, _, _ = large_margin_rule(
-                    distances[:, some], classes[:, some], index.n_classes, squared=index.squared
-                )
-                right[row, attribute] += np.bincount(truth[labels == truth], minlength=index.n_classes)
+        truth = valid.labels[lo:hi]
+        labels, _ = index._decisions(valid.features(lo, hi), tried)
+        for label in range(index.n_classes):
+            total[:, label] += (truth == label).sum(0)
+            right[..., label] += ((labels == label) & (truth == label)).sum(1)
     if not total.any():
         raise ValueError("index: no validation rows to choose by")
     with np.errstate(invalid="ignore"):

@@ -1,5 +1,7 @@
 """The decision rule: cluster-wise large-margin k nearest neighbours."""
 
+from collections.abc import Sequence
+from functools import reduce
 from typing import overload
 
 import numpy as np
@@ -60,46 +62,58 @@ def large_margin_rule(
     return labels.numpy(), margins.numpy(), scores.numpy()
 
 
-def _rule(distances: Tensor, classes: Tensor, n_classes: int, squared: bool) -> tuple[Tensor, Tensor, Tensor]:
+def decide(
+    nearest: Sequence[Tensor], farthest: Sequence[Tensor], *, squared: bool = False
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """The rule, given each class's least and greatest distance in phi.
+
+    Args:
+        nearest: of each class, one shape for all; inf where phi lacks the class.
+        farthest: of each class; -inf where phi lacks it.
+        squared: whether the distances are.
+
+    Returns:
+        labels int8, margins float32, scores float64 of each class, each of that shape.
+
+    Raises:
+        ValueError: distances over R, a query without centroids.
+    """
     largest = DIAMETER**2 if squared else DIAMETER
-    _check(distances, classes, n_classes, largest)
-    nearest, farthest = [], []
-    for label in range(n_classes):
-        own = classes == label
-        nearest.append(distances.masked_fill(~own, torch.inf).amin(-1))
-        farthest.append(distances.masked_fill(~own, -torch.inf).amax(-1))
+    absent = [far == -torch.inf for far in farthest]
+    if reduce(torch.logical_and, absent).any():
+        raise ValueError("classes: a query has no centroid at all")
+    if not all((far <= largest * (1 + SLACK)).all() for far in farthest):  # also for NaN
+        raise ValueError(
+            f"distances: expected at most {largest:g}, found {max(float(far.max()) for far in farthest):g}: are both "
+            "sides on the unit sphere, and is `squared` right?"
+        )
     # float64: the differences of float32 distances are exact, and so are ties
-    near, far = torch.stack(nearest, -1).double(), torch.stack(farthest, -1).double()
-    present = torch.isfinite(near)
-    scores = torch.empty_like(near)
-    for label in range(n_classes):
-        others = [other for other in range(n_classes) if other != label]
-        rival = near[..., others].amin(-1) if others else torch.full_like(near[..., 0], torch.inf)
-        score = torch.where(torch.isfinite(rival), rival - far[..., label], largest)
-        scores[..., label] = torch.where(present[..., label], score, -2 * largest)
-    labels = scores.argmax(-1)
-    if n_classes == 1:
-        margins = scores[..., 0]
-    else:
-        best_two = scores.topk(2, dim=-1).values
-        margins = best_two[..., 0] - best_two[..., 1]
-    return labels.to(torch.int8), margins.float(), scores.float()
+    near, far = [part.double() for part in nearest], [part.double() for part in farthest]
+    scores = []
+    for label, missing in enumerate(absent):
+        others = [*near[:label], *near[label + 1 :]]
+        rival = reduce(torch.minimum, others) if others else torch.full_like(near[0], torch.inf)
+        score = (rival - far[label]).masked_fill_(rival == torch.inf, largest)
+        scores.append(score.masked_fill_(missing, -2 * largest))
+    best, second = scores[0], torch.full_like(scores[0], -torch.inf)
+    labels = torch.zeros_like(best, dtype=torch.int8)
+    for label, score in enumerate(scores[1:], 1):
+        labels.masked_fill_(score > best, label)
+        second = torch.maximum(second, torch.minimum(best, score))
+        best = torch.maximum(best, score)
+    margins = best - second if len(scores) > 1 else best
+    return labels, margins.float(), scores
 
 
-def _check(distances: Tensor, classes: Tensor, n_classes: int, largest: float) -> None:
+def _rule(distances: Tensor, classes: Tensor, n_classes: int, squared: bool) -> tuple[Tensor, Tensor, Tensor]:
     if distances.shape != classes.shape or distances.ndim < 1 or distances.shape[-1] < 1:
         raise ValueError(
             f"expected distances and classes (..., k), found {tuple(distances.shape)}, {tuple(classes.shape)}"
         )
-    if distances.numel() == 0:
-        return
-    if classes.min() < -1 or classes.max() >= n_classes:
+    if classes.numel() and (classes.min() < -1 or classes.max() >= n_classes):
         raise ValueError(f"classes: expected -1 to {n_classes - 1}, found {classes.min()} to {classes.max()}")
-    if not (classes >= 0).any(-1).all():
-        raise ValueError("classes: a query has no centroid at all")
-    held = distances.masked_fill(classes < 0, 0)
-    if not (held <= largest * (1 + SLACK)).all():  # also for NaN
-        raise ValueError(
-            f"distances: expected at most {largest:g}, found {held.max():g}: are both sides on the unit sphere, "
-            "and is `squared` right?"
-        )
+    own = [classes == label for label in range(n_classes)]
+    nearest = [distances.masked_fill(~mine, torch.inf).amin(-1) for mine in own]
+    farthest = [distances.masked_fill(~mine, -torch.inf).amax(-1) for mine in own]
+    labels, margins, scores = decide(nearest, farthest, squared=squared)
+    return labels, margins, torch.stack(scores, -1).float()

@@ -7,6 +7,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pytest
+import torch
 
 from lmle_core import config
 from lmle_core.clusters import cluster
@@ -46,23 +47,62 @@ def test_a_search_equals_a_scan_of_the_attribute_alone(k: int, squared: bool) ->
 
 
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize(("neighbours", "squared"), [(0, False), (4, False), (4, True)])
+@pytest.mark.parametrize(("neighbours", "squared"), [(0, False), (0, True), (1, False), (4, False), (4, True)])
 def test_classification_is_the_rule_over_the_nearest_centroids(neighbours: int, squared: bool, shared: bool) -> None:
     index, source = _index(neighbours, squared, shared)
-    labels, margins = index.classify(source.array)
+    _equals_the_rule(index, source.array)
+
+
+def test_classes_of_any_number_of_centroids_in_any_order() -> None:
+    """Attribute 0 lacks class 1, attribute 1 has one class only, attribute 2 fewer centroids than k."""
+    generator = np.random.default_rng(0)
+    classes = np.array([2, 0, 2, 0, 0, 2, 2, 1, 1, 1, 1, 1, 1, 0, 2], np.int8)
+    offsets = np.array([0, 7, 13, 15])
+    for neighbours in (0, 1, 3, 6):
+        centroids = _unit(generator.normal(size=(15, 8)))
+        index = CentroidIndex(NAMES, 3, centroids, classes, offsets, neighbours)
+        _equals_the_rule(index, _unit(generator.normal(size=(700, 3, 8))))
+    read_only = _unit(generator.normal(size=(5, 1, 8)))
+    read_only.flags.writeable = False
+    _equals_the_rule(index, read_only)
+    assert index.classify(read_only[:0])[0].shape == (0, 3)
+
+
+def test_no_bit_depends_on_the_threads() -> None:
+    index, source = _index(neighbours=4)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(index.classify(source.array))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def _equals_the_rule(index: CentroidIndex, embeddings: np.ndarray) -> None:
+    """Labels and margins are those of `large_margin_rule` over all distances in float64, sorted."""
+    labels, margins = index.classify(embeddings)
     assert labels.dtype == np.int8
     assert margins.dtype == np.float32
     for attribute in range(3):
         lo, hi = index.offsets[attribute : attribute + 2]
-        queries = source.array[:, 0 if shared else attribute].astype(np.float64)
+        queries = embeddings[:, attribute if embeddings.shape[1] > 1 else 0].astype(np.float64)
         squares = ((queries[:, None] - index.centroids[lo:hi]) ** 2).sum(-1)
-        distances = squares if squared else np.sqrt(squares)
-        nearest = np.argsort(distances, axis=1)[:, : neighbours or None]
+        distances = squares if index.squared else np.sqrt(squares)
+        nearest = np.argsort(distances, axis=1)[:, : index.neighbours or None]
         expected, expected_margins, _ = large_margin_rule(
-            np.take_along_axis(distances, nearest, 1), index.classes[lo:hi][nearest], 3, squared=squared
+            np.take_along_axis(distances, nearest, 1), index.classes[lo:hi][nearest], 3, squared=index.squared
         )
-        np.testing.assert_allclose(margins[:, attribute], expected_margins, atol=1e-4)
-        clear = expected_margins > 1e-4
+        np.testing.assert_allclose(margins[:, attribute], expected_margins, atol=1e-5)
+        clear = expected_margins > 1e-5
         np.testing.assert_array_equal(labels[clear, attribute], expected[clear])
 
 
