@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -139,6 +140,20 @@ def test_the_same_generator_draws_the_same_pools_and_another_one_others() -> Non
     tables = [_table(mine(features, labels, assignment, rows, 2, 4, np.random.default_rng(seed))) for seed in (0, 0, 1)]
     np.testing.assert_array_equal(tables[0], tables[1])
     assert (tables[0] != tables[2]).any()
+
+
+def test_no_bit_depends_on_the_threads() -> None:
+    features = np.random.default_rng(0).normal(size=(500, 3, 16)).astype(np.float32)
+    _, labels, assignment, rows = _subset(500, 3, 6, seed=0)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(_table(mine(features, labels, assignment, rows, None, None, np.random.default_rng(0))))
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 def test_chosen_anchors_keep_their_order() -> None:
