@@ -23,7 +23,7 @@ def exact(ordered: Ordered, anchors: NDArray[np.int64] | None, block: int) -> Te
 
     Args:
         ordered: the rows.
-        anchors: places (Q,), rising; None: all.
+        anchors: places (Q,); None: all, in their order.
         block: distances at a time, as the side of a square.
 
     Returns:
@@ -36,9 +36,9 @@ def exact(ordered: Ordered, anchors: NDArray[np.int64] | None, block: int) -> Te
     one = torch.ones_like(half)
     left, right = torch.cat([rows, -half, -one], 1), torch.cat([rows, one, half], 1).T.contiguous()  # product: -D²/2
     everyone = anchors is None
-    places = np.arange(len(rows)) if anchors is None else anchors
+    places = np.arange(len(rows)) if anchors is None else np.sort(anchors)
     own = torch.from_numpy(places).to(rows.device)
-    if anchors is not None:
+    if not everyone:
         left = left[own]
     best = _Best(len(places), rows.device)
     memory = rows.new_empty(block * block)
@@ -58,7 +58,9 @@ def exact(ordered: Ordered, anchors: NDArray[np.int64] | None, block: int) -> Te
                     best.see(search, lo, hi, low, *_greatest_of_rows(closeness))
                     if everyone:
                         best.see(search, low, high, lo, *_greatest_of_columns(closeness))
-    return best.place
+    if anchors is None:
+        return best.place
+    return best.place[:, torch.from_numpy(np.searchsorted(places, anchors)).to(rows.device)]
 
 
 def _blocks(clusters: NDArray[np.int64], block: int) -> Iterator[tuple[int, int]]:

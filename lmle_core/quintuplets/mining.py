@@ -70,11 +70,10 @@ def mine(
         place = np.empty_like(ordered.positions)
         place[ordered.positions] = np.arange(m)
         asked = np.flatnonzero(attribute == number)
-        asked = asked[np.argsort(place[position[asked]], kind="stable")]
         places = place[position[asked]]
         mined = torch.full((4, len(asked)), NONE, device=device)
         if positives is None or impostors is None:
-            mined = exact(ordered, None if anchors is None else places, side)
+            mined = exact(ordered, places, side) if anchors else exact(ordered, None, side)[:, places]
         for lo in range(0, len(places), POOLED):
             part = places[lo : lo + POOLED]
             if positives is not None:
