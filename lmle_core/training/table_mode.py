@@ -19,18 +19,25 @@ from lmle_core.training.context import Round, figures_of
 class TableObjective:
     """'table' mode: class-equal batches of mined quintuplets, all five images forwarded.
 
-    The quintuplets are mined anew every `quintuplets.redraw` iterations from the network as it is then, except for
-    the exact, literal recipe (`positives` and `impostors` null), which mines once a round.
+    The quintuplets are mined anew every `quintuplets.redraw` iterations from the network as it is then, for the anchors
+    that are drawn until the next time; except for the exact, literal recipe (`positives` and `impostors` null), which
+    mines once a round.
     """
 
     round: Round
     quintuplets: Quintuplets
     subset: np.ndarray
     _groups: list[list[np.ndarray]] = field(init=False, repr=False)
+    _held: np.ndarray | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         """Group the anchors by attribute and class."""
-        self._group()
+        self._attribute, self._anchor = self.quintuplets.attribute, self.quintuplets.anchor
+        classes = self.round.labels.cpu().numpy()[self._anchor, self._attribute]
+        self._groups = []
+        for attribute in np.unique(self._attribute):
+            rows = np.flatnonzero(self._attribute == attribute)
+            self._groups.append([rows[classes[rows] == c] for c in np.unique(classes[rows])])
 
     def __call__(self, network: Network, iteration: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean triple-header hinge of the batch's quintuplets, plus the weighted BCE of their anchors."""
@@ -38,6 +45,8 @@ class TableObjective:
         if iteration and self.redraws and iteration % config.quintuplets.redraw == 0:
             self._mine(network, iteration)
         picks = self._draw(iteration)
+        if self._held is not None:  # the table holds these anchors alone
+            picks = np.searchsorted(self._held, picks)
         members, attribute = self.quintuplets.members(picks), self.quintuplets.attribute[picks]
         unique, inverse = np.unique(members.clip(min=0), return_inverse=True)
         output = network(augmented(self.round.images, unique, config, (*self.round.seed, iteration)))
@@ -66,16 +75,8 @@ class TableObjective:
         pools = self.round.config.quintuplets
         return pools.positives is not None or pools.impostors is not None
 
-    def _group(self) -> None:
-        table = self.quintuplets
-        classes = self.round.labels.cpu().numpy()[table.anchor, table.attribute]
-        self._groups = []
-        for attribute in np.unique(table.attribute):
-            rows = np.flatnonzero(table.attribute == attribute)
-            self._groups.append([rows[classes[rows] == c] for c in np.unique(classes[rows])])
-
     def _draw(self, iteration: int) -> np.ndarray:
-        """Quintuplets of one batch: attribute, then class, then anchor, each uniformly."""
+        """Anchors of one batch, as rows of the first table: attribute, then class, then anchor, each uniformly."""
         generator = np.random.default_rng((*self.round.seed, iteration))
         number = self.round.config.training.batch
         drawn = np.empty(number, np.int64)
@@ -86,6 +87,8 @@ class TableObjective:
         return drawn
 
     def _mine(self, network: Network, iteration: int) -> None:
+        ahead = range(iteration, iteration + self.round.config.quintuplets.redraw)
+        self._held = np.unique(np.concatenate([self._draw(each) for each in ahead]))
         network.eval()
         with torch.inference_mode():
             parts = [
@@ -101,8 +104,8 @@ class TableObjective:
             self.round.config,
             (*self.round.seed, iteration),
             self.round.labels.device,
+            anchors=(self._attribute[self._held], np.searchsorted(self.subset, self._anchor[self._held])),
         )
-        self._group()
 
 
 def mining_subset(images: int, config: Config, number: int) -> np.ndarray:
@@ -120,8 +123,12 @@ def mine_quintuplets(
     config: Config,
     seed: tuple[int, ...],
     device: torch.device,
+    anchors: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Quintuplets:
-    """Mine the subset's quintuplets as configured; features (S, G, D), labels and assignment (S, A)."""
+    """Mine the subset's quintuplets as configured; features (S, G, D), labels and assignment (S, A).
+
+    `anchors` are attributes and positions in the subset, to mine these alone.
+    """
     return mine(
         features,
         labels,
@@ -131,4 +138,5 @@ def mine_quintuplets(
         impostors=config.quintuplets.impostors,
         generator=np.random.default_rng(seed),
         device=device,
+        anchors=anchors,
     )
