@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from lmle_core.config import Cluster
 from lmle_core.kmeans.centroids import UNUSED
+from lmle_core.kmeans.coarse import coarse_start
 from lmle_core.kmeans.lloyd import Blocks, lloyd
-from lmle_core.kmeans.seeding import Start, class_counts, cluster_counts, plus_plus, warm_start
+from lmle_core.kmeans.seeding import Start, class_counts, cluster_counts, warm_start
 
 _ARRAYS = ("assignment", "rows", "centroids", "centroid_class", "sizes", "inertia")
 
@@ -146,7 +147,7 @@ def cluster(
     if warm is not None and warm.attributes == tuple(attributes) and np.array_equal(warm.rows, source.index):
         start = warm_start(source, Start(warm.assignment, warm.centroid_class))
     else:
-        start = plus_plus(source, wanted, seed, round)
+        start = coarse_start(source, wanted, seed, round, blocks.device)
     planned = int((start.classes >= 0).sum())
     fit = lloyd(blocks, start, config.iterations, config.tolerance)
 

@@ -126,6 +126,7 @@ def optimise(
 
 
 def make_optimiser(network: Network, weight_decay: float) -> torch.optim.Optimizer:
+    """AdamW over what is trained of a network; the decay is for weight matrices and kernels only."""
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups: list[dict[str, Any]] = [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},

@@ -7,7 +7,7 @@ import torch
 from distributed import Client, Future
 from numpy.typing import NDArray
 
-from lmle_core.kmeans.assignment import assign_block, prepare
+from lmle_core.kmeans.assignment import assign_block, prepare_centroids
 from lmle_core.kmeans.centroids import Centroids
 from lmle_core.kmeans.ordered import Assigned, OrderedBlocks
 from lmle_core.kmeans.source import BLOCK, Rows
@@ -42,9 +42,9 @@ class DaskBlocks(OrderedBlocks):
             for number, (lo, hi) in enumerate(self._ranges)
         ]
 
-    def _each(self, centroids: Centroids, *, rows: bool) -> Iterator[Assigned]:
+    def _each(self, centroids: Centroids) -> Iterator[Assigned]:
         shared: Future = self._client.submit(_same, centroids, pure=False)
-        pending = [self._client.submit(_assign, block, shared, rows, pure=False) for block in self._blocks]
+        pending = [self._client.submit(_assign, block, shared, pure=False) for block in self._blocks]
         while pending:
             yield pending.pop(0).result()
 
@@ -57,8 +57,8 @@ def _same(centroids: Centroids) -> Centroids:
     return centroids
 
 
-def _assign(block: Block, centroids: Centroids, rows: bool) -> Assigned:
+def _assign(block: Block, centroids: Centroids) -> Assigned:
     torch.set_num_threads(1)  # as the torch engine does: no bit depends on the threads
     features, labels = (torch.tensor(array) for array in block)
-    partial, slots = assign_block(features, labels, centroids, prepare(centroids, torch.device("cpu")))
-    return partial, slots if rows else slots[:0]
+    total, slots = assign_block(features, labels, prepare_centroids(centroids, torch.device("cpu")))
+    return total.partial(), slots.numpy()

@@ -51,30 +51,16 @@ class Partial:
         return Partial(self.sums + other.sums, self.counts + other.counts, self.inertia + other.inertia)
 
 
-def partial_of(
-    sums: NDArray[np.float64], counts: NDArray[np.int64], squares: NDArray[np.float64], centroids: Centroids
-) -> Partial:
-    """The partial of a block, with the inertia that follows from its sums.
+def update(centroids: Centroids, partial: Partial) -> tuple[Centroids, NDArray[np.float64]]:
+    """Each slot moves to the mean of its rows; a slot without rows becomes unused and stays so.
 
-        sum over rows of |x - c|² = sum |x|² - 2 sum over slots of c·s + sum over slots of n |c|²
-
-    in float64, so that no distance of the assignment's float32 enters.
-
-    Args:
-        sums: (A, K, D).
-        counts: (A, K).
-        squares: (A,), sum of |x|² over the block's rows.
-        centroids: those that the rows were assigned to.
+    Returns:
+        The centroids, and by how much the rows' squared distances to them are less, float64 (A,): n |c - c'|² of every
+        slot, since a mean is where they are least.
     """
-    values = centroids.values.astype(np.float64)
-    cross = np.einsum("akd,akd->a", values, sums)
-    own = np.einsum("ak,akd,akd->a", counts.astype(np.float64), values, values)
-    return Partial(sums, counts, np.maximum(squares - 2 * cross + own, 0))
-
-
-def update(centroids: Centroids, partial: Partial) -> Centroids:
-    """Each slot moves to the mean of its rows; a slot without rows becomes unused and stays so."""
     used = partial.counts > 0
     means = partial.sums / np.maximum(partial.counts, 1)[:, :, None]
     values = np.where(used[:, :, None], means, centroids.values).astype(np.float32)
-    return Centroids(values, np.where(used, centroids.classes, UNUSED).astype(np.int8))
+    moved = values.astype(np.float64) - centroids.values
+    fall = np.einsum("ak,akd,akd->a", partial.counts.astype(np.float64), moved, moved)
+    return Centroids(values, np.where(used, centroids.classes, UNUSED).astype(np.int8)), fall

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from lmle_core.kmeans.assignment import add_up
-from lmle_core.kmeans.centroids import Centroids
+from lmle_core.kmeans.centroids import Centroids, Partial
 from lmle_core.kmeans.ordered import Assigned, OrderedBlocks, in_threads
 from lmle_core.kmeans.source import BLOCK, Rows
 
@@ -30,25 +30,29 @@ class FaissBlocks(OrderedBlocks):
         super().__init__(source, block)
         self._threads = threads or torch.get_num_threads()
 
-    def _each(self, centroids: Centroids, *, rows: bool) -> Iterator[Assigned]:
-        one = bind(self._one, centroids=centroids, indexes=_indexes(centroids))
+    def _each(self, centroids: Centroids) -> Iterator[Assigned]:
+        one = bind(self._one, k=centroids.values.shape[1], indexes=_indexes(centroids))
         threads = torch.get_num_threads()
         try:
             yield from in_threads(one, len(self._ranges), self._threads, _single_thread)
         finally:
             torch.set_num_threads(threads)
 
-    def _one(self, number: int, centroids: Centroids, indexes: Indexes) -> Assigned:
+    def _one(self, number: int, k: int, indexes: Indexes) -> Assigned:
         lo, hi = self._ranges[number]
         features = np.ascontiguousarray(self._source.features(lo, hi))
         labels = self._source.labels[lo:hi]
-        slots = np.empty(labels.shape, np.int64)
+        slots = np.empty(labels.shape, np.int32)
+        inertia = np.zeros(labels.shape[1])
         for (attribute, label), (owned, index) in indexes.items():
             rows = np.flatnonzero(labels[:, attribute] == label)
             group = attribute if features.shape[1] > 1 else 0
-            _, nearest = index.search(np.ascontiguousarray(features[rows, group]), 1)
+            distances, nearest = index.search(np.ascontiguousarray(features[rows, group]), 1)
             slots[rows, attribute] = owned[nearest[:, 0]]
-        return add_up(torch.tensor(features), torch.from_numpy(slots).T, centroids), slots.astype(np.int32)
+            inertia[attribute] += distances.sum(dtype=np.float64)
+        sums = add_up(torch.tensor(features), torch.from_numpy(slots).T, k).double().numpy()
+        counts = np.stack([np.bincount(column, minlength=k) for column in slots.T])
+        return Partial(sums, counts, inertia), slots
 
 
 @contextmanager

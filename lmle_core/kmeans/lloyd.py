@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lmle_core.kmeans.centroids import Centroids, Partial, update
@@ -20,11 +21,12 @@ class Blocks(Protocol):
     def source(self) -> Rows:
         """The rows."""
 
-    def assign(self, centroids: Centroids) -> Partial:
-        """Every row to the nearest slot of its class."""
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
 
-    def assign_rows(self, centroids: Centroids) -> tuple[Partial, NDArray[np.int32]]:
-        """The same, with the slot of each row, int32 (n, A)."""
+    def assign(self, centroids: Centroids) -> tuple[Partial, NDArray[np.int32]]:
+        """Every row to the nearest slot of its class; the slot of each row, int32 (n, A)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +34,10 @@ class Fit:
     """Where Lloyd's loop ended.
 
     Attributes:
-        centroids: the last ones; slots without rows are unused.
-        slots: int32 (n, A), of each row under these centroids.
+        centroids: the last ones, the means of the rows in each slot; slots without rows are unused.
+        slots: int32 (n, A), of each row: the nearest of the centroids before their last move.
         counts: int64 (A, K).
-        inertia: float64 (A,), under these centroids.
+        inertia: float64 (A,), squared distances of the rows to the centroid of their slot.
         history: summed inertia before each update; it does not increase.
     """
 
@@ -52,8 +54,8 @@ def lloyd(blocks: Blocks, centroids: Centroids, iterations: int, tolerance: floa
     Args:
         blocks: the engine with its rows.
         centroids: where to start; each class that a row has under an attribute needs a slot there.
-        iterations: most updates.
-        tolerance: stop once an update lowers the summed inertia by no more than this share.
+        iterations: most passes over the rows, at least 1.
+        tolerance: stop once the centroids' move lowers the summed inertia by no more than this share.
 
     Raises:
         ValueError: features that are not finite.
@@ -63,20 +65,16 @@ def lloyd(blocks: Blocks, centroids: Centroids, iterations: int, tolerance: floa
     Corner cases: a slot that loses all its rows stays unused; it is not moved elsewhere.
     """
     history: list[float] = []
-    for _ in range(iterations):
-        partial = blocks.assign(centroids)
+    while True:
+        partial, slots = blocks.assign(centroids)
         _check_finite(partial)
         history.append(float(partial.inertia.sum()))
-        centroids = update(centroids, partial)
-        if len(history) > 1 and history[-2] - history[-1] <= tolerance * history[-2]:
-            break
-    partial, slots = blocks.assign_rows(centroids)
-    _check_finite(partial)
-    unused = Centroids(centroids.values, np.where(partial.counts > 0, centroids.classes, -1).astype(np.int8))
-    return Fit(unused, slots, partial.counts, partial.inertia, tuple(history))
+        centroids, fall = update(centroids, partial)
+        if len(history) == iterations or fall.sum() <= tolerance * history[-1]:
+            return Fit(centroids, slots, partial.counts, np.maximum(partial.inertia - fall, 0), tuple(history))
 
 
 def _check_finite(partial: Partial) -> None:
-    bad = np.flatnonzero(~np.isfinite(partial.inertia))
+    bad = np.flatnonzero(~np.isfinite(partial.inertia) | ~np.isfinite(partial.sums).all((1, 2)))
     if len(bad):
         raise ValueError(f"k-means: the features of attribute {bad[0]} are not finite ({len(bad)} attributes so)")

@@ -7,6 +7,7 @@ from functools import reduce
 from operator import add
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lmle_core.kmeans.centroids import Centroids, Partial
@@ -32,23 +33,22 @@ class OrderedBlocks(ABC):
         """The rows."""
         return self._source
 
-    def assign(self, centroids: Centroids) -> Partial:
-        """Every row to the nearest slot of its class."""
-        return reduce(add, (partial for partial, _ in self._each(centroids, rows=False)))
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return torch.device("cpu")
 
-    def assign_rows(self, centroids: Centroids) -> Assigned:
-        """The same, with the slot of each row, int32 (n, A)."""
-        partials, slots = zip(*self._each(centroids, rows=True), strict=True)
+    def assign(self, centroids: Centroids) -> Assigned:
+        """Every row to the nearest slot of its class; the slot of each row, int32 (n, A)."""
+        partials, slots = zip(*self._each(centroids), strict=True)
         return reduce(add, partials), np.concatenate(slots)
 
     @abstractmethod
-    def _each(self, centroids: Centroids, *, rows: bool) -> Iterator[Assigned]:
-        """Partial and slots of each block, in order; where `rows` is false, the slots are not looked at."""
+    def _each(self, centroids: Centroids) -> Iterator[Assigned]:
+        """Partial and slots of each block, in order."""
 
 
-def in_threads(
-    one: Callable[[int], Assigned], count: int, threads: int, single_thread: Callable[[], None]
-) -> Iterator[Assigned]:
+def in_threads[T](one: Callable[[int], T], count: int, threads: int, single_thread: Callable[[], None]) -> Iterator[T]:
     """Results for 0 to count - 1, in order, computed a few ahead.
 
     Args:

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from lmle_core.kmeans.assignment import FOREIGN, one_hot
 from lmle_core.kmeans.centroids import UNUSED, Centroids
 from lmle_core.kmeans.source import BLOCK, Rows, ranges
 
-SAMPLE = 2048
-"""Least members of a class that k-means++ looks at, where there are as many."""
-SAMPLE_PER_CLUSTER = 20
+CANDIDATES = 3
+"""Of each step of k-means++."""
 
 
 def class_counts(labels: NDArray[np.int8], n_classes: int) -> NDArray[np.int64]:
@@ -60,41 +61,66 @@ class Start:
     classes: NDArray[np.int8]
 
 
-def plus_plus(source: Rows, clusters: NDArray[np.int64], seed: int, round: int) -> Centroids:
-    """First centroids by k-means++ on a sample of each class of each attribute.
+def uniform_draws(clusters: NDArray[np.int64], seed: int, round: int) -> NDArray[np.float64]:
+    """What k-means++ draws its candidates by: each class of each attribute from its own generator.
 
     Args:
-        source: the rows.
-        clusters: wanted, shape (A, C); 0 for a class without rows.
+        clusters: wanted, shape (A, C).
         seed: of the run.
-        round: of training. Each class of each attribute draws from its own generator, (seed, round, attribute, class).
+        round: of training.
+
+    Returns:
+        float64 (A, C, K, L), 0 to 1: L candidates for each of at most K clusters of a class.
+    """
+    most = int(clusters.max(initial=1))
+    draws = np.empty((*clusters.shape, most, CANDIDATES))
+    for attribute, label in np.ndindex(clusters.shape):
+        draws[attribute, label] = np.random.default_rng([seed, round, attribute, label]).random((most, CANDIDATES))
+    return draws
+
+
+def plus_plus(features: Tensor, labels: Tensor, clusters: NDArray[np.int64], draws: Tensor, k: int) -> Tensor:
+    """First centroids by greedy k-means++, of all classes of all attributes at once.
+
+    Of a few candidates, drawn by their squared distance to the nearest centroid so far, the one that lowers the
+    inertia most becomes the next.
+
+    Args:
+        features: float32 (n, A, D).
+        labels: int8 (n, A).
+        clusters: wanted, shape (A, C).
+        draws: float64 (A, C, most clusters of a class, L), uniform.
+        k: slots, K.
+
+    Returns:
+        float32 (A, K, D); an attribute's clusters come first, by class; unused slots follow as zeros.
 
     Source: Arthur and Vassilvitskii, k-means++: the advantages of careful seeding, SODA 2007; scikit-learn's greedy
     form.
     """
-    from sklearn.cluster import kmeans_plusplus
-
-    _, groups, dimensions = source.shape
-    offsets = np.concatenate([np.zeros((len(clusters), 1), np.int64), clusters.cumsum(1)], axis=1)
-    values = np.zeros((len(clusters), max(1, int(offsets[:, -1].max())), dimensions), np.float32)
-    classes = np.full(values.shape[:2], UNUSED, np.int8)
-    generators = {
-        (int(attribute), int(label)): np.random.default_rng([seed, round, int(attribute), int(label)])
-        for attribute, label in np.argwhere(clusters > 0)
-    }
-    picks = {}
-    for (attribute, label), generator in generators.items():
-        members = np.flatnonzero(source.labels[:, attribute] == label)
-        size = max(SAMPLE, SAMPLE_PER_CLUSTER * int(clusters[attribute, label]))
-        if len(members) > size:
-            members = np.sort(generator.choice(members, size, replace=False, shuffle=False))
-        picks[attribute, label] = members
-    for (attribute, label), sample in _gather(source, picks, groups).items():
-        lo, hi = offsets[attribute, label], offsets[attribute, label + 1]
-        state = int(generators[attribute, label].integers(2**31))
-        values[attribute, lo:hi], _ = kmeans_plusplus(sample, int(hi - lo), random_state=state)
-        classes[attribute, lo:hi] = label
-    return Centroids(values, classes)
+    attributes, n_classes, _, tries = draws.shape
+    rows = features.transpose(0, 1)
+    norms = torch.linalg.vector_norm(rows, dim=-1).square_()
+    own = one_hot(labels, n_classes)
+    closest = own * FOREIGN
+    offsets = np.concatenate([np.zeros((attributes, 1), np.int64), clusters.cumsum(1)], axis=1)
+    values = features.new_zeros(attributes, k, features.shape[2])
+    everyone = torch.arange(attributes, device=features.device)[:, None]
+    for step in range(int(clusters.max(initial=0))):
+        chances = closest.cumsum(-1, dtype=torch.float64)
+        picks = torch.searchsorted(chances, draws[:, :, step] * chances[:, :, -1:], right=True)
+        picks = picks.clamp_(max=features.shape[0] - 1)
+        candidates = rows[everyone, picks.view(attributes, -1)]
+        halves = norms[everyone, picks.view(attributes, -1)][:, :, None] / 2
+        distances = torch.baddbmm(halves + norms[:, None] / 2, candidates, rows.transpose(1, 2), alpha=-1).mul_(2)
+        nearer = distances.clamp_(min=0).view(attributes, n_classes, tries, -1).mul_(own[:, :, None])
+        nearer = torch.minimum(nearer, closest[:, :, None])
+        best = nearer.sum(-1).argmin(-1)[:, :, None, None]
+        closest = nearer.take_along_dim(best, 2)[:, :, 0]
+        chosen = candidates.view(attributes, n_classes, tries, -1).take_along_dim(best, 2)[:, :, 0]
+        for attribute, label in np.argwhere(clusters > step):
+            values[attribute, offsets[attribute, label] + step] = chosen[attribute, label]
+    return values
 
 
 def warm_start(source: Rows, start: Start) -> Centroids:
@@ -113,17 +139,3 @@ def warm_start(source: Rows, start: Start) -> Centroids:
     counts = np.stack([np.bincount(column, minlength=k) for column in start.assignment.T])
     values = (sums.numpy() / np.maximum(counts, 1)[:, :, None]).astype(np.float32)
     return Centroids(values, np.where(counts > 0, start.classes, UNUSED).astype(np.int8))
-
-
-def _gather(
-    source: Rows, picks: dict[tuple[int, int], NDArray[np.int64]], groups: int
-) -> dict[tuple[int, int], NDArray[np.float32]]:
-    """Features of the picked rows, (attribute, class) -> (picked, D), in one pass over the blocks."""
-    samples = {key: np.empty((len(rows), source.shape[2]), np.float32) for key, rows in picks.items()}
-    for lo, hi in ranges(len(source.labels), BLOCK):
-        features = source.features(lo, hi)
-        for key, rows in picks.items():
-            first, last = np.searchsorted(rows, (lo, hi))
-            if last > first:
-                samples[key][first:last] = features[rows[first:last] - lo, key[0] if groups > 1 else 0]
-    return samples

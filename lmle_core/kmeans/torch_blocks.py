@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lmle_core.kmeans.assignment import Prepared, assign_block, prepare
+from lmle_core.kmeans.assignment import Prepared, Sums, assign_block, prepare_centroids
 from lmle_core.kmeans.centroids import Centroids
 from lmle_core.kmeans.ordered import Assigned, OrderedBlocks, in_threads
 from lmle_core.kmeans.source import BLOCK, Rows
@@ -47,20 +47,38 @@ class TorchBlocks(OrderedBlocks):
         self._hold = hold
         self._held: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def _each(self, centroids: Centroids, *, rows: bool) -> Iterator[Assigned]:
-        one = bind(self._one, centroids=centroids, prepared=prepare(centroids, self._device))
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self._device
+
+    def _each(self, centroids: Centroids) -> Iterator[Assigned]:
+        prepared = prepare_centroids(centroids, self._device)
         if self._device.type != "cpu":
-            yield from map(one, range(len(self._ranges)))
+            yield self._all(prepared)
             return
         threads = torch.get_num_threads()
         try:
-            yield from in_threads(one, len(self._ranges), self._threads, bind(torch.set_num_threads, 1))
+            yield from in_threads(
+                bind(self._one, prepared), len(self._ranges), self._threads, bind(torch.set_num_threads, 1)
+            )
         finally:
             torch.set_num_threads(threads)
 
-    def _one(self, number: int, centroids: Centroids, prepared: Prepared) -> Assigned:
-        features, labels = self._block(number)
-        return assign_block(features, labels, centroids, prepared)
+    def _one(self, prepared: Prepared, number: int) -> Assigned:
+        total, slots = assign_block(*self._block(number), prepared)
+        return total.partial(), slots.numpy()
+
+    def _all(self, prepared: Prepared) -> Assigned:
+        """All blocks at once: added up on the device, in their order, and copied from there once."""
+        total: Sums | None = None
+        found = []
+        for number in range(len(self._ranges)):
+            one, slots = assign_block(*self._block(number), prepared)
+            total = one if total is None else total.add(one)
+            found.append(slots)
+        assert total is not None
+        return total.partial(), torch.cat(found).cpu().numpy()
 
     def _block(self, number: int) -> tuple[Tensor, Tensor]:
         if number in self._held:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from distributed import Client, LocalCluster
 
 from lmle_core.kmeans import ArrayRows, Centroids, Fit, Partial, StoredRows, lloyd
-from lmle_core.kmeans.seeding import class_counts, cluster_counts, plus_plus
 from lmle_core.kmeans.torch_blocks import TorchBlocks
 from tasks.kmeans_blocks import DaskBlocks
-from tests.lmle_core.kmeans.random_rows import random_rows
+from tests.lmle_core.kmeans.random_rows import first_centroids, random_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.services]
 ROWS = np.arange(3, 2503)
@@ -30,7 +30,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> StoredRows:
 
 @pytest.fixture(scope="module")
 def start(source: StoredRows) -> Centroids:
-    return plus_plus(source, cluster_counts(class_counts(source.labels, 3), 1, 64, 5), seed=0, round=0)
+    return first_centroids(source, 5, 3)
 
 
 @pytest.fixture(scope="module")
@@ -67,15 +67,16 @@ class LosesAWorker:
     def source(self) -> StoredRows | ArrayRows:
         return self.blocks.source  # type: ignore[return-value]
 
-    def assign(self, centroids: Centroids) -> Partial:
+    @property
+    def device(self) -> torch.device:
+        return self.blocks.device
+
+    def assign(self, centroids: Centroids) -> tuple[Partial, np.ndarray]:
         self.passes += 1
         if self.passes == 3:
             victim = next(iter(self.client.run(os.getpid).values()))
             os.kill(victim, signal.SIGKILL)
         return self.blocks.assign(centroids)
-
-    def assign_rows(self, centroids: Centroids) -> tuple[Partial, np.ndarray]:
-        return self.blocks.assign_rows(centroids)
 
 
 def test_two_workers_give_the_bits_of_torch(

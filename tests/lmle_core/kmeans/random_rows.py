@@ -1,9 +1,12 @@
 """Random rows for the tests of k-means, with every class count wanted, and the slow loops that check them."""
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from lmle_core.kmeans import ArrayRows, Centroids
+from lmle_core.kmeans import ArrayRows, Centroids, Rows
+from lmle_core.kmeans.coarse import coarse_start
+from lmle_core.kmeans.seeding import class_counts, cluster_counts
 
 
 def random_rows(
@@ -44,3 +47,9 @@ def slots_by_loop(source: ArrayRows, centroids: Centroids) -> tuple[NDArray[np.i
                     if distance < distances[row, attribute]:
                         slots[row, attribute], distances[row, attribute] = slot, distance
     return slots, distances
+
+
+def first_centroids(source: Rows, per_class: int, classes: int, seed: int = 0) -> Centroids:
+    """Where k-means starts, with so many clusters for each class."""
+    clusters = cluster_counts(class_counts(source.labels, classes), 1, 64, per_class)
+    return coarse_start(source, clusters, seed, 0, torch.device("cpu"))

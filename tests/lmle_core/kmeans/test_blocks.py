@@ -8,12 +8,11 @@ import torch
 
 from lmle_core.kmeans import Fit, StoredRows, lloyd
 from lmle_core.kmeans.faiss_blocks import FaissBlocks
-from lmle_core.kmeans.seeding import class_counts, cluster_counts, plus_plus
 from lmle_core.kmeans.torch_blocks import TorchBlocks
-from tests.lmle_core.kmeans.random_rows import random_centroids, random_rows, slots_by_loop
+from tests.lmle_core.kmeans.random_rows import first_centroids, random_centroids, random_rows, slots_by_loop
 
 SOURCE = random_rows(3000, 4, 16, classes=3)
-START = plus_plus(SOURCE, cluster_counts(class_counts(SOURCE.labels, 3), 1, 64, 7), seed=1, round=0)
+START = first_centroids(SOURCE, 7, 3)
 
 
 def _same_bits(one: Fit, other: Fit) -> bool:
@@ -50,10 +49,10 @@ def test_faiss_finds_the_same_clusters() -> None:
 def test_faiss_assigns_as_the_loop_does(shared: bool) -> None:
     source = random_rows(200, 3, 5, classes=2, shared=shared)
     centroids = random_centroids(source, 3, 2)
-    partial, slots = FaissBlocks(source, block=64).assign_rows(centroids)
+    partial, slots = FaissBlocks(source, block=64).assign(centroids)
     expected, distances = slots_by_loop(source, centroids)
     np.testing.assert_array_equal(slots, expected)
-    np.testing.assert_allclose(partial.inertia, distances.sum(0), rtol=1e-12)
+    np.testing.assert_allclose(partial.inertia, distances.sum(0), rtol=1e-5)
 
 
 @pytest.mark.gpu

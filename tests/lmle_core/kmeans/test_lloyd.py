@@ -7,16 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
+from lmle_core import config
+from lmle_core.clusters import cluster
 from lmle_core.kmeans import ArrayRows, Blocks, Centroids, lloyd
 from lmle_core.kmeans.faiss_blocks import FaissBlocks
-from lmle_core.kmeans.seeding import class_counts, cluster_counts, plus_plus
 from lmle_core.kmeans.torch_blocks import TorchBlocks
-from tests.lmle_core.kmeans.random_rows import random_rows, slots_by_loop
+from tests.lmle_core.kmeans.random_rows import first_centroids, random_rows
 
 
 def _start(source: ArrayRows, per_class: int, classes: int = 2) -> Centroids:
-    counts = class_counts(source.labels, classes)
-    return plus_plus(source, cluster_counts(counts, 1, 64, per_class), seed=0, round=0)
+    return first_centroids(source, per_class, classes)
 
 
 def test_every_class_equals_scikit_learn_from_the_same_start() -> None:
@@ -47,6 +47,19 @@ def test_inertia_is_as_low_as_faiss_finds() -> None:
     assert fit.inertia[0] <= 1.05 * peer.obj[-1]
 
 
+@pytest.mark.parametrize("size", [40, 300])
+def test_inertia_is_scikit_learns_within_two_percent(size: int) -> None:
+    source = random_rows(8000, 2, 16, classes=2)
+    found = cluster(TorchBlocks(source), config.Cluster(size=size), attributes=("a", "b"), n_classes=2, seed=0, round=0)
+    for attribute in range(2):
+        peers = 0.0
+        for label in range(2):
+            rows = np.ascontiguousarray(source.array[source.labels[:, attribute] == label, attribute])
+            clusters = int((found.centroid_class[attribute] == label).sum())
+            peers += KMeans(clusters, n_init=1, random_state=0).fit(rows).inertia_
+        assert found.inertia[attribute] <= 1.02 * peers
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     n=st.integers(1, 60),
@@ -64,14 +77,16 @@ def test_invariants(
     repeated = source.array[np.arange(n) % distinct]  # few distinct points: duplicates, ties and emptied slots
     source = ArrayRows(np.ascontiguousarray(repeated), source.labels)
     fit = lloyd(TorchBlocks(source, block=7), _start(source, per_class, classes), iterations=10, tolerance=0)
-    assert all(now <= before * (1 + 1e-6) + 1e-9 for before, now in zip(fit.history, fit.history[1:], strict=False))
-    assert fit.inertia.sum() <= fit.history[-1] * (1 + 1e-6) + 1e-9
+    assert all(now <= before * (1 + 1e-6) + 1e-5 for before, now in zip(fit.history, fit.history[1:], strict=False))
+    assert fit.inertia.sum() <= fit.history[-1] * (1 + 1e-6) + 1e-5
     columns = np.arange(attributes)
     np.testing.assert_array_equal(fit.centroids.classes[columns, fit.slots], source.labels)
     assert (fit.counts.sum(1) == n).all()
     assert ((fit.counts > 0) == (fit.centroids.classes >= 0)).all()
-    _, distances = slots_by_loop(source, fit.centroids)
-    np.testing.assert_allclose(fit.inertia, distances.sum(0), rtol=1e-5, atol=1e-6)
+    for attribute in columns:
+        own = fit.centroids.values[attribute, fit.slots[:, attribute]].astype(np.float64)
+        squares = (source.array[:, 0 if shared else attribute] - own) ** 2
+        np.testing.assert_allclose(fit.inertia[attribute], squares.sum(), rtol=1e-5, atol=1e-5)
 
 
 def test_an_emptied_slot_stays_unused() -> None:
@@ -91,7 +106,7 @@ def test_it_stops_by_tolerance_and_by_iterations() -> None:
     loose = lloyd(TorchBlocks(source), start, iterations=100, tolerance=0.05).history
     assert loose == full[: len(loose)]
     assert len(loose) < len(full)
-    assert loose[-2] - loose[-1] <= 0.05 * loose[-2]
+    assert full[len(loose) - 1] - full[len(loose)] <= 0.05 * full[len(loose) - 1]
 
 
 @pytest.mark.parametrize("engine", [TorchBlocks, FaissBlocks])

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmle_core.kmeans import ArrayRows, seeding
-from lmle_core.kmeans.seeding import Start, class_counts, cluster_counts, plus_plus, warm_start
+from lmle_core.kmeans import ArrayRows, Centroids
+from lmle_core.kmeans.coarse import PER_CLUSTER, coarse_start, sample
+from lmle_core.kmeans.seeding import Start, class_counts, cluster_counts, plus_plus, uniform_draws, warm_start
 from tests.lmle_core.kmeans.random_rows import random_rows
 
 
@@ -23,31 +25,74 @@ def test_per_class_gives_every_class_as_many_unless_it_is_smaller(rows: list[int
     assert cluster_counts(np.array(rows), 1, 2, per_class).tolist() == [min(n, per_class) for n in rows]
 
 
-def test_first_centroids_are_rows_of_their_class() -> None:
+def _start(source: ArrayRows, clusters: list[list[int]], seed: int = 0, number: int = 0) -> Centroids:
+    return coarse_start(source, np.array(clusters), seed, number, torch.device("cpu"))
+
+
+def test_first_centroids_of_few_rows_are_rows_of_their_class() -> None:
     source = random_rows(300, 3, 4, classes=3)
-    start = plus_plus(source, np.array([[2, 1, 3], [1, 1, 1], [4, 0, 2]]), seed=0, round=0)
-    assert start.classes.tolist() == [[0, 0, 1, 2, 2, 2], [0, 1, 2, -1, -1, -1], [0, 0, 0, 0, 2, 2]]
+    start = _start(source, [[2, 1, 3], [1, 1, 1], [4, 1, 2]])
+    assert start.classes.tolist() == [[0, 0, 1, 2, 2, 2, -1], [0, 1, 2, -1, -1, -1, -1], [0, 0, 0, 0, 1, 2, 2]]
     for attribute, slot in np.argwhere(start.classes >= 0):
         members = source.array[source.labels[:, attribute] == start.classes[attribute, slot], attribute]
         assert (members == start.values[attribute, slot]).all(1).any()
 
 
-def test_the_seed_the_round_the_attribute_and_the_class_draw_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seeding, "SAMPLE", 64)  # so that the sample is one
+def test_the_next_centroid_is_the_candidate_that_lowers_the_inertia_most() -> None:
+    source = random_rows(50, 1, 3, classes=1)
+    draws = uniform_draws(np.array([[3]]), 5, 0)
+    rows = source.array[:, 0].astype(np.float64)
+    closest, expected = np.ones(50), []
+    for step in range(3):
+        tried = np.searchsorted(closest.cumsum(), draws[0, 0, step] * closest.sum(), side="right")
+        nearer = [np.minimum(((rows - rows[pick]) ** 2).sum(1), closest if step else np.inf) for pick in tried]
+        best = int(np.argmin([distances.sum() for distances in nearer]))
+        closest = nearer[best]
+        expected.append(rows[tried[best]])
+    features, labels = torch.from_numpy(source.array), torch.from_numpy(source.labels)
+    found = plus_plus(features, labels, np.array([[3]]), torch.from_numpy(draws), 3)
+    np.testing.assert_array_equal(found[0].numpy(), np.array(expected, np.float32))
+
+
+def test_every_class_is_sampled_by_its_clusters() -> None:
+    source = random_rows(4000, 2, 4)
+    source.labels[:, 1] = np.arange(4000) % 40 == 0  # 100 rows of class 1
+    features, labels = sample(source, np.array([[2, 1], [1, 2]]))
+    assert features.shape == (3 * PER_CLUSTER, 2, 4)
+    assert (labels == 1).sum(0).tolist() == [PER_CLUSTER, 100]
+    for attribute in range(2):
+        for label in range(2):
+            members = source.array[source.labels[:, attribute] == label, attribute]
+            taken = features[labels[:, attribute] == label, attribute]
+            assert len(np.unique(taken, axis=0)) == len(taken)
+            assert all((members == row).all(1).any() for row in taken[::50])
+
+
+def test_the_seed_and_the_round_draw_apart() -> None:
     source = random_rows(1000, 2, 4)
-    wanted = np.array([[3, 3], [3, 3]])
-    first = plus_plus(source, wanted, seed=0, round=0)
-    assert plus_plus(source, wanted, seed=0, round=0).values.tobytes() == first.values.tobytes()
+    wanted = [[3, 3], [3, 3]]
+    first = _start(source, wanted)
+    assert _start(source, wanted).values.tobytes() == first.values.tobytes()
     for seed, number in ((1, 0), (0, 1)):
-        other = plus_plus(source, wanted, seed=seed, round=number)
-        assert all((other.values[a, s] != first.values[a, s]).any() for a in range(2) for s in range(6))
-    alone = plus_plus(ArrayRows(source.array[:, :1], source.labels[:, :1]), wanted[:1], seed=0, round=0)
-    np.testing.assert_array_equal(alone.values[0], first.values[0])
+        other = _start(source, wanted, seed, number)
+        assert (other.values != first.values).any(-1).mean() > 0.5
+
+
+def test_no_bit_of_a_start_depends_on_the_threads() -> None:
+    source = random_rows(6000, 12, 8)
+    threads, found = torch.get_num_threads(), []
+    try:
+        for number in (1, 2, 3):
+            torch.set_num_threads(number)
+            found.append(_start(source, [[3, 4]] * 12).values.tobytes())
+    finally:
+        torch.set_num_threads(threads)
+    assert len(set(found)) == 1
 
 
 def test_identical_rows_give_identical_centroids() -> None:
     source = ArrayRows(np.ones((5, 1, 2), np.float32), np.zeros((5, 1), np.int8))
-    assert (plus_plus(source, np.array([[3]]), seed=0, round=0).values == 1).all()
+    assert (_start(source, [[3]]).values == 1).all()
 
 
 @pytest.mark.parametrize("shared", [False, True])
