@@ -1,7 +1,7 @@
 """Evaluation: the health of each round on the validation split, and the test scores beside the baselines'."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from lmle_core.metrics import gain, score
 from lmle_core.predictions import Predictions
 from lmle_core.prior import class_count, class_shares
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
+
+BLOCK = 4096
+"""Images whose features are held at a time."""
 
 TAIL = 0.1
 """Share of a round's curves, from its end, that its figures are means over."""
@@ -67,10 +70,9 @@ def assess(
     )
     index = CentroidIndex.of(replace(clusters, centroids=means.values), class_count(store.labels), squared=squared)
     valid = store.rows(VALID)
-    embeddings = Features.open(features).rows(valid)
-    labels, _ = index.classify(embeddings)
+    labels, _ = _classify(index, features, valid)
     scores = score(store.labels[valid], labels, store.attributes, class_count(store.labels), bootstrap=0)
-    spreads = spread(embeddings)
+    spreads = spread(_blocks(features, valid))
     figures = _tail_means(curves or [])
     return {
         "round": number,
@@ -108,7 +110,7 @@ def evaluate(
     classes = class_count(store.labels)
     rows = np.sort(np.concatenate([store.rows(VALID), store.rows(TEST)]))
     test = store.split[rows] == TEST
-    labels, margins = index.classify(Features.open(features).rows(rows))
+    labels, margins = _classify(index, features, rows)
     clean = store.clean_labels[rows] if store.clean_labels is not None else None
     predictions = Predictions(
         filename=np.array([store.filenames[row] for row in rows]),
@@ -122,12 +124,14 @@ def evaluate(
     predictions.save(directory / "predictions.parquet")
     others = {"majority": np.broadcast_to(_majority(store, classes), labels[test].shape)}
     for name, rival in rivals.items():
-        values = Features.open(rival.features).rows(rows[test])
         if rival.index is not None:
-            others[name] = CentroidIndex.load(rival.index).classify(values)[0]
+            others[name], _ = _classify(CentroidIndex.load(rival.index), rival.features, rows[test])
         else:
-            others[name] = threshold(values, None)
-            others[f"{name}_prior"] = threshold(values, class_shares(store.labels[store.rows(TRAIN)], classes))
+            shares = class_shares(store.labels[store.rows(TRAIN)], classes)
+            parts = [
+                (threshold(logits, None), threshold(logits, shares)) for logits in _blocks(rival.features, rows[test])
+            ]
+            others[name], others[f"{name}_prior"] = map(np.concatenate, zip(*parts, strict=True))
 
     def scored(truth: np.ndarray, answers: np.ndarray, bootstrap: int = config.evaluation.bootstrap) -> dict[str, Any]:
         return score(truth, answers, store.attributes, classes, bootstrap=bootstrap, seed=config.seed).to_json()
@@ -174,6 +178,19 @@ def threshold(logits: np.ndarray, shares: np.ndarray | None) -> np.ndarray:
     with np.errstate(divide="ignore"):
         adjusted = np.where(shares > 0, logits - np.log(shares), -np.inf)
     return adjusted.argmax(-1).astype(np.int8)
+
+
+def _classify(index: CentroidIndex, features: Path, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labels int8 (n, A) and margins float32 (n, A) of n rows."""
+    labels, margins = zip(*(index.classify(block) for block in _blocks(features, rows)), strict=True)
+    return np.concatenate(labels), np.concatenate(margins)
+
+
+def _blocks(features: Path, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """The features of ascending rows, one block after the other; without rows a single one of none."""
+    artefact = Features.open(features)
+    for low in range(0, max(1, len(rows)), BLOCK):
+        yield artefact.rows(rows[low : low + BLOCK])
 
 
 def _named(attributes: tuple[str, ...], values: np.ndarray) -> dict[str, float]:

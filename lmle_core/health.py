@@ -1,10 +1,8 @@
 """Health of an embedding: how much of the sphere its samples use, and the error that a collapse raises."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-
-_BLOCK = 4096
 
 
 class Collapse(RuntimeError):  # noqa: N818 - the name of what happened
@@ -51,7 +49,7 @@ class Collapse(RuntimeError):  # noqa: N818 - the name of what happened
         return type(self), (self.spread, self.least, self.loss, self.ceiling)
 
 
-def spread(embeddings: np.ndarray) -> np.ndarray:
+def spread(blocks: Iterable[np.ndarray]) -> np.ndarray:
     """How much of the sphere each group of embeddings uses.
 
         ‖ σ_1, …, σ_D ‖, with σ_d the standard deviation of dimension d over the samples
@@ -59,7 +57,7 @@ def spread(embeddings: np.ndarray) -> np.ndarray:
     For unit vectors that is √(1 − ‖mean‖²): 1 when they are uniform on the sphere, 0 when all are equal.
 
     Args:
-        embeddings: (n, G, D) unit vectors.
+        blocks: n samples in all, each block (b, G, D) unit vectors; one is held at a time.
 
     Returns:
         (G,) float64; sums are accumulated in float64, around the first sample, so that nearly equal vectors do not
@@ -68,18 +66,22 @@ def spread(embeddings: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: without samples, or where an embedding is not finite.
     """
-    if embeddings.ndim != 3 or len(embeddings) == 0:
-        raise ValueError(f"embeddings: expected shape (n, G, D) with n at least 1, got {embeddings.shape}")
-    n, groups, dimensions = embeddings.shape
-    origin = embeddings[0].astype(np.float64)
-    total, squares = np.zeros((groups, dimensions)), np.zeros((groups, dimensions))
-    for start in range(0, n, _BLOCK):
-        block = embeddings[start : start + _BLOCK].astype(np.float64) - origin
+    n = 0
+    origin = total = squares = np.zeros(())
+    for embeddings in blocks:
+        if embeddings.ndim != 3 or len(embeddings) == 0:
+            raise ValueError(f"embeddings: expected shape (n, G, D) with n at least 1, got {embeddings.shape}")
+        if n == 0:
+            origin = embeddings[0].astype(np.float64)
+        block = embeddings.astype(np.float64) - origin
         if not np.isfinite(block).all():
             row, group, _ = np.argwhere(~np.isfinite(block))[0]
-            raise ValueError(f"embeddings[{start + row}, {group}]: expected unit vectors, found inf or NaN")
-        total += block.sum(axis=0)
-        squares += np.square(block).sum(axis=0)
+            raise ValueError(f"embeddings[{n + row}, {group}]: expected unit vectors, found inf or NaN")
+        n += len(block)
+        total = total + block.sum(axis=0)
+        squares = squares + np.square(block).sum(axis=0)
+    if n == 0:
+        raise ValueError("embeddings: expected at least one block of them, got none")
     variance = np.maximum(squares / n - np.square(total / n), 0)
     return np.sqrt(variance.sum(axis=1))
 
