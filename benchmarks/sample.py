@@ -1,7 +1,7 @@
 """What the stages are measured on, made once in a folder: files, store, a briefly trained network, embeddings."""
 
 import os
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import get_context
@@ -18,7 +18,7 @@ from lmle_core.config import Config
 from lmle_core.device import DeviceImages, augment, choose_device, seeded_generator
 from lmle_core.faces import file_name, write_annotations, write_images
 from lmle_core.features import BATCH
-from lmle_core.ingest import create_store, ingest_shard, publish
+from lmle_core.ingest import ingest_over
 from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
 from lmle_core.network import Network, load_network
@@ -83,9 +83,8 @@ class Sample:
         directory = self.folder / f"store-{images}.zarr"
         if not (directory / "quarantine.json").exists():
             directory.mkdir(exist_ok=True)
-            for shard in range(create_store(directory, read_celeba(self.faces(images)), self.config.data)):
-                ingest_shard(directory, shard)
-            publish(directory)
+            with ThreadPoolExecutor(self.threads) as pool:
+                ingest_over(pool, directory, read_celeba(self.faces(images)), self.config.data)
         return ImageStore.open(directory)
 
     @cached_property

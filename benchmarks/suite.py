@@ -69,7 +69,7 @@ def _measure(name: str, scale: Scale, folder: Path, records: Path, command: list
     print(name, flush=True)
     sample = Sample(scale, folder)
     set_threads(sample.config.engines.threads)
-    taken = _stage(name, sample) if name in STAGES else _whole_run(name, sample)
+    taken = measure_stage(name, sample) if name in STAGES else _whole_run(name, sample)
     record = {
         "command": shlex.join(command),
         "stage": name,
@@ -85,7 +85,8 @@ def _measure(name: str, scale: Scale, folder: Path, records: Path, command: list
         print("  " + line, flush=True)
 
 
-def _stage(name: str, sample: Sample) -> Json:
+def measure_stage(name: str, sample: Sample) -> Json:
+    """A stage against its limit and its peers, and its cost against the size."""
     prepare = importlib.import_module(f"benchmarks.stages.{name.replace('-', '')}").prepare
 
     def prepared(images: int) -> Bench:

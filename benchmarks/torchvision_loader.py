@@ -37,4 +37,5 @@ def celeba_loader(
         ]
     )
     data = _CelebA(str(directory.parent), split, target_type="attr", transform=transform, download=False)
-    return DataLoader(data, batch, shuffle=shuffle, num_workers=workers, persistent_workers=workers > 0)
+    processes = {"persistent_workers": True, "multiprocessing_context": "spawn"} if workers else {}
+    return DataLoader(data, batch, shuffle=shuffle, num_workers=workers, **processes)  # type: ignore[arg-type]

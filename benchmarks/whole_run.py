@@ -1,11 +1,15 @@
 """A whole run through `lmle_core` alone, from image files to scores: seconds and peak memory of each stage."""
 
 import json
+import os
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import cv2
 import torch
 
 from benchmarks.measure import Json, stopwatch
@@ -16,7 +20,7 @@ from lmle_core.config import Config
 from lmle_core.evaluation import Rival, assess, evaluate
 from lmle_core.features import Features, Output, extract_shard, feature_shape, load_encoder
 from lmle_core.index import CentroidIndex, build_index
-from lmle_core.ingest import create_store, ingest_shard, publish
+from lmle_core.ingest import ingest_over
 from lmle_core.kmeans import StoredRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
 from lmle_core.prior import class_count, make_prior
@@ -60,9 +64,10 @@ def whole_run(source: Path, folder: Path, config: Config, stages: Stages) -> dic
     folder.mkdir(parents=True)
     with stages.timed("ingestion"):
         partial = _folder(folder / "store.zarr")
-        for shard in range(create_store(partial, read_celeba(source), config.data)):
-            ingest_shard(partial, shard)
-        publish(partial)
+        with ProcessPoolExecutor(
+            len(os.sched_getaffinity(0)), get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
+        ) as pool:
+            ingest_over(pool, partial, read_celeba(source), config.data)
     store = ImageStore.open(partial)
 
     def encode(network: Path, output: Output, name: str) -> Path:

@@ -1,5 +1,8 @@
 """The training step in 'batch' mode: read, augment, forward, loss of 40 attributes, backward, update."""
 
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -9,6 +12,7 @@ from benchmarks.sample import Sample
 from lmle_core.device import DeviceImages
 from lmle_core.network import Network
 from lmle_core.optimise import make_optimiser
+from lmle_core.prior import augmented
 from lmle_core.sampling import make_sampler
 from lmle_core.store import TRAIN
 from lmle_core.training.batch_mode import BatchObjective
@@ -66,34 +70,38 @@ def prepare(sample: Sample, images: int) -> Bench:
 
 
 def _metric_learning(sample: Sample, round_: Round) -> Side:
-    from pytorch_metric_learning.losses import TripletMarginLoss
-    from pytorch_metric_learning.miners import TripletMarginMiner
-    from pytorch_metric_learning.samplers import MPerClassSampler
+    """Made at the first call: the cost against the size needs no peer."""
 
-    from lmle_core.prior import augmented
+    @cache
+    def made() -> tuple[Network, torch.optim.Optimizer, Callable[[Tensor, Tensor], Tensor], list[np.ndarray]]:
+        from pytorch_metric_learning.losses import TripletMarginLoss
+        from pytorch_metric_learning.miners import TripletMarginMiner
+        from pytorch_metric_learning.samplers import MPerClassSampler
+
+        miner, loss = TripletMarginMiner(margin=0.2, type_of_triplets="semihard"), TripletMarginLoss(margin=0.2)
+        rarest = int(round_.labels.float().mean(0).argmin())
+        drawn = np.array(
+            list(
+                MPerClassSampler(
+                    round_.labels[:, rarest].cpu(), m=batch // 2, batch_size=batch,
+                    length_before_new_iter=len(round_.labels),
+                )
+            )
+        )  # fmt: skip
+        batches = [drawn[low : low + batch] for low in range(0, len(drawn) - batch + 1, batch)]
+        return *_trainee(sample), lambda vectors, labels: loss(vectors, labels, miner(vectors, labels)), batches
 
     batch = sample.config.training.batch
-    network, optimiser = _trainee(sample)
-    miner, loss_of = TripletMarginMiner(margin=0.2, type_of_triplets="semihard"), TripletMarginLoss(margin=0.2)
-    rarest = int(round_.labels.float().mean(0).argmin())
-    sampler = MPerClassSampler(
-        round_.labels[:, rarest].cpu(), m=batch // 2, batch_size=batch, length_before_new_iter=len(round_.labels)
-    )
-    drawn = np.array(list(sampler))
-    positions = [drawn[low : low + batch] for low in range(0, len(drawn) - batch + 1, batch)]
     entropy = nn.CrossEntropyLoss()
 
     def peer() -> None:
+        network, optimiser, triplets, batches = made()
         for iteration in range(PEER_STEPS):
-            picks = positions[iteration % len(positions)]
+            picks = batches[iteration % len(batches)]
             output = network(augmented(round_.images, picks, sample.config, (1, iteration)))
             labels = round_.labels[torch.from_numpy(picks).to(sample.device)]
-            losses: list[Tensor] = []
-            for attribute in range(labels.shape[1]):
-                embeddings, label = output.embeddings[:, attribute], labels[:, attribute]
-                losses.append(loss_of(embeddings, label, miner(embeddings, label)))
-            total = torch.stack(losses).mean() + entropy(output.logits.flatten(0, 1), labels.flatten())
-            _step(total, optimiser)
+            heads = [triplets(output.embeddings[:, a], labels[:, a]) for a in range(labels.shape[1])]
+            _step(torch.stack(heads).mean() + entropy(output.logits.flatten(0, 1), labels.flatten()), optimiser)
 
     return Side(peer, PEER_STEPS * batch)
 

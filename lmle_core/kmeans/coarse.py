@@ -1,9 +1,5 @@
 """Where Lloyd's loop over all rows starts: k-means++ and quick passes over a sample of each class of each attribute."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial as bind
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,9 +7,9 @@ from torch import Tensor
 
 from lmle_core.kmeans.assignment import assign_block, prepare
 from lmle_core.kmeans.centroids import UNUSED, Centroids
-from lmle_core.kmeans.ordered import in_threads
 from lmle_core.kmeans.seeding import plus_plus, uniform_draws
 from lmle_core.kmeans.source import BLOCK, Rows, ranges
+from lmle_core.threads import in_threads
 
 PER_CLUSTER = 256
 """Sampled rows for each cluster: their means err by 1/256 of the inertia, which one pass over all rows mends."""
@@ -54,10 +50,9 @@ def coarse_start(source: Rows, clusters: NDArray[np.int64], seed: int, round: in
     draws = uniform_draws(clusters, seed, round)
     refine = 2 * len(labels) <= len(source.labels)
     step = ATTRIBUTES if device.type == "cpu" else attributes
-    spans = [slice(lo, lo + step) for lo in range(0, attributes, step)]
 
-    def one(number: int) -> Tensor:
-        some = spans[number]
+    def one(lo: int) -> Tensor:
+        some = slice(lo, lo + step)
         return _fit(
             torch.from_numpy(features[:, some]).to(device),
             torch.from_numpy(labels[:, some]).to(device),
@@ -67,8 +62,7 @@ def coarse_start(source: Rows, clusters: NDArray[np.int64], seed: int, round: in
             refine,
         )
 
-    with _single_threads() as threads:
-        values = torch.cat(list(in_threads(one, len(spans), threads, bind(torch.set_num_threads, 1))))
+    values = torch.cat(list(in_threads(one, range(0, attributes, step), device)))
     return Centroids(values.cpu().numpy(), classes)
 
 
@@ -137,13 +131,3 @@ def _fit(
             means = (total.sums / total.counts.clamp(min=1)[:, :, None]).float()
             values = torch.where(total.counts[:, :, None] > 0, values.lerp(means, RELAXATION), values)
     return values
-
-
-@contextmanager
-def _single_threads() -> Iterator[int]:
-    """The thread count of torch, which is put back."""
-    threads = torch.get_num_threads()
-    try:
-        yield threads
-    finally:
-        torch.set_num_threads(threads)
