@@ -10,7 +10,7 @@ import numpy as np
 
 from lmle_core.artefact import digest_of
 from lmle_core.config import Data
-from lmle_core.decode import decode, fit
+from lmle_core.decode import Geometry, load
 from lmle_core.features import NetworkEncoder
 from lmle_core.index import CentroidIndex
 from lmle_core.network import load_network
@@ -70,10 +70,11 @@ class Classifier:
         Raises:
             ValueError: for an image that cannot be decoded, naming its position.
         """
-        pixels = np.empty((len(images), 3, self.data.height, self.data.width), np.uint8)
+        geometry = Geometry(self.data.height, self.data.width, self.data.crop)
+        pixels = np.empty((len(images), 3, geometry.height, geometry.width), np.uint8)
         for position, image in enumerate(images):
             try:
-                pixels[position] = fit(decode(image), self.data.height, self.data.width, self.data.crop)
+                load(image, geometry, out=pixels[position])  # as ingestion does
             except ValueError as error:
                 raise ValueError(f"image {position}: {error}") from None
         return self.classify_pixels(pixels)

@@ -88,14 +88,22 @@ class Features:
 
     def rows(self, rows: np.ndarray) -> np.ndarray:
         """Features of ascending rows, float32 (len(rows), G, D); reads no chunk twice."""
-        rows = np.asarray(rows)
-        result = np.empty((len(rows), *self.array.shape[1:]), np.float32)
+        return self._read(np.asarray(rows), slice(None))
+
+    def of_attribute(self, rows: np.ndarray, attribute: int) -> np.ndarray:
+        """Those of one attribute, float32 (len(rows), D); all that is held of the others is a chunk."""
+        group = attribute if self.array.shape[1] > 1 else 0
+        return self._read(np.asarray(rows), slice(group, group + 1))[:, 0]
+
+    def _read(self, rows: np.ndarray, groups: slice) -> np.ndarray:
+        number_of_groups = len(range(*groups.indices(self.array.shape[1])))
+        result = np.empty((len(rows), number_of_groups, self.array.shape[2]), np.float32)
         chunk = self.array.chunks[0]
         bounds = np.searchsorted(rows, np.arange(0, len(self) + chunk, chunk))
         for number, (low, high) in enumerate(pairwise(bounds)):
             if high > low:
                 block = self.array[number * chunk : (number + 1) * chunk]
-                result[low:high] = block[rows[low:high] - number * chunk]
+                result[low:high] = block[rows[low:high] - number * chunk, groups]
         return result
 
     def check(self) -> None:

@@ -105,17 +105,12 @@ def _chosen_attributes(scores: Scores) -> list[int]:
     return list(dict.fromkeys(wanted))[:PANELS]
 
 
-def _of(attribute: int, values: np.ndarray) -> np.ndarray:
-    """One attribute's embeddings, (n, D), of (n, G, D)."""
-    return np.ascontiguousarray(values[:, attribute if values.shape[1] > 1 else 0])
-
-
 def _panel(attribute: int, store: ImageStore, features: Path, index: CentroidIndex) -> EmbeddingPanel:
     rows = store.rows(TEST)
     low, high = index.offsets[attribute : attribute + 2]
     return EmbeddingPanel(
         attribute=store.attributes[attribute],
-        embeddings=_of(attribute, Features.open(features).rows(rows)),
+        embeddings=Features.open(features).of_attribute(rows, attribute),
         labels=store.labels[rows, attribute],
         centroids=index.centroids[low:high],
         centroid_classes=index.classes[low:high],
@@ -129,14 +124,14 @@ def _faces(attribute: int, store: ImageStore, features: Path, index: CentroidInd
     values, counts = np.unique(labels, return_counts=True)
     query = rows[np.flatnonzero(labels == values[counts.argmin()])[0]]
     artefact = Features.open(features)
-    vector = _of(attribute, artefact.rows(np.array([query])))
+    vector = artefact.of_attribute(np.array([query]), attribute)
     distances, nearest = index.search(attribute, vector, NEIGHBOURS)
     train = store.rows(TRAIN)
     classes = index.classes[nearest[0]]
     closest = []
     for centroid, label in zip(index.centroids[nearest[0]], classes, strict=True):
         own = train[store.labels[train, attribute] == label][:SEARCHED]
-        known = _of(attribute, artefact.rows(own))
+        known = artefact.of_attribute(own, attribute)
         closest.append(own[((known - centroid) ** 2).sum(1).argmin()])
     prediction, margin = index.classify(artefact.rows(np.array([query])))
     return FaceRow(
