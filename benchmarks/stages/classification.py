@@ -7,6 +7,7 @@ from typing import Any
 import faiss
 import numpy as np
 
+from benchmarks.faiss_peer import at_its_best
 from benchmarks.measure import Bench, Side
 from benchmarks.sample import Embeddings, Sample
 from lmle_core.index import CentroidIndex, build_index
@@ -42,7 +43,7 @@ def prepare(sample: Sample, images: int) -> Bench:
         np.copyto(target, queries)
 
     def exact() -> list[np.ndarray]:
-        faiss.omp_set_num_threads(sample.threads)
+        at_its_best(sample.threads)
         found = [crowd[a].search(queries[:PEER_QUERIES, a], PEER_NEIGHBOURS)[1] for a in range(PEER_ATTRIBUTES)]
         return [np.resize(train.labels[:, a], images)[rows].mean(1) > 0.5 for a, rows in enumerate(found)]
 

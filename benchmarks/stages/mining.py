@@ -7,6 +7,7 @@ import faiss
 import numpy as np
 import torch
 
+from benchmarks.faiss_peer import at_its_best
 from benchmarks.measure import Bench, Side
 from benchmarks.sample import Sample
 from lmle_core.quintuplets import Quintuplets, mine
@@ -43,7 +44,7 @@ def prepare(sample: Sample, images: int) -> Bench:
     memory = torch.empty(BLOCK[sample.device.type], images, device=sample.device)
 
     def with_faiss() -> np.ndarray:
-        faiss.omp_set_num_threads(sample.threads)
+        at_its_best(sample.threads)
         return np.stack([_faiss(features[:, a], labels[:, a], assignment[:, a]) for a in range(few)])
 
     def with_numpy() -> np.ndarray:
