@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 from benchmarks.measure import LIMIT, OURS, Json, best_peer, ratios
 
@@ -58,25 +58,27 @@ def newest(records: Path = RECORDS) -> dict[str, dict[str, Json]]:
 
 def write(records: Path = RECORDS) -> None:
     """Write the page beside the records."""
-    (records.parent / README.name).write_text(page(newest(records)))
+    (records.parent / README.name).write_text(page(records))
 
 
-def page(found: dict[str, dict[str, Json]]) -> str:
+def page(records: Path = RECORDS) -> str:
     """The whole page."""
+    found = newest(records)
     parts = [INTRODUCTION]
     for scale, title in SCALES.items():
         if scale not in found:
             parts.append(f"## {title}\n\nNot measured yet: `python -m benchmarks --scale {scale}`.\n")
             continue
-        records = found[scale]
-        stages = [record for name, record in records.items() if name in TITLES]
+        measured = found[scale]
+        stages = [record for name, record in measured.items() if name in TITLES]
         stages.sort(key=lambda record: list(TITLES).index(record["stage"]))
-        parts += [f"## {title}\n", *map(_hardware, _machines(records)), "", *_stages(stages), ""]
+        parts += [f"## {title}\n", *map(_hardware, _machines(measured)), "", *_stages(stages), ""]
         parts += ["### Cost against size\n", *_costs(stages), ""]
         for name, heading in (("whole-run", "A whole run"), ("memory", "Memory at 200,000 images")):
-            if name in records:
-                parts += [f"### {heading}\n", *_whole(records[name], stages), ""]
+            if name in measured:
+                parts += [f"### {heading}\n", *_whole(measured[name], stages), ""]
         parts += ["### Notes\n", *(note for record in stages for note in _notes(record)), ""]
+    parts += _accuracies(records)
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -184,6 +186,32 @@ def _limit_share(name: str, shares: dict[str, float]) -> float:
     kinds = {"prior": "training", "index": "k-means"}
     first = name.split(maxsplit=1)[0]
     return min(1.0, shares.get(kinds.get(first, first), 0.0))
+
+
+def _accuracies(records: Path) -> list[str]:
+    """Balanced accuracy of whole runs, newest record first: what the speed must not cost."""
+    lines = []
+    for path in sorted(records.glob("*/record.json"), key=lambda path: path.parent.name, reverse=True):
+        record = json.loads(path.read_text())
+        if "samples" not in record:
+            continue
+        values = {
+            method: [100 * sample["annotated"][method]["mean_balanced_accuracy"] for sample in record["samples"]]
+            for method in ("lmle", "bce_prior")
+        }
+        cells = [f"{mean(each):.1f} ({', '.join(f'{value:.1f}' for value in each)})" for each in values.values()]
+        revision = (record["environment"]["revision"] or "")[:8]
+        lines.append(f"| {path.parent.name} | {revision} | {' | '.join(cells)} |")
+    if not lines:
+        return []
+    explained = "Percent, the mean and each seed. What is fast must not cost accuracy.\n"
+    return [
+        "## Balanced accuracy of whole runs\n",
+        explained,
+        "| record | revision | LMLE | BCE at the training prior |",
+        "|---|---|---|---|",
+        *lines,
+    ]
 
 
 def _notes(record: Json) -> list[str]:
