@@ -18,8 +18,8 @@ from lmle_core.kmeans.torch_blocks import TorchBlocks
 
 FAISS_ITERATIONS = 25
 """faiss's own default."""
-FEW_ITERATIONS = 10
-"""About the fewest with which faiss comes within a percent of its best."""
+FEW_ITERATIONS = 14
+"""About the fewest with which faiss, on its own sample, comes within a percent of the best inertia."""
 WITHIN = 1.01
 
 type Fit = Callable[[np.ndarray, int], float]
@@ -83,8 +83,8 @@ def prepare(sample: Sample, images: int) -> Bench:
     amount = images * attributes
     fits = {
         f"faiss.Kmeans, all points, {FAISS_ITERATIONS} iterations": with_faiss(FAISS_ITERATIONS, everything),
-        f"faiss.Kmeans, all points, {FEW_ITERATIONS} iterations": with_faiss(FEW_ITERATIONS, everything),
         f"faiss.Kmeans, its own sample, {FAISS_ITERATIONS} iterations": with_faiss(FAISS_ITERATIONS, 256),
+        f"faiss.Kmeans, its own sample, {FEW_ITERATIONS} iterations": with_faiss(FEW_ITERATIONS, 256),
         "scikit-learn KMeans": with_scikit_learn,
     }
 

@@ -8,15 +8,13 @@ from torch import Tensor
 from lmle_core.kmeans.assignment import assign_block, prepare
 from lmle_core.kmeans.centroids import UNUSED, Centroids
 from lmle_core.kmeans.seeding import plus_plus, uniform_draws
-from lmle_core.kmeans.source import BLOCK, Rows, ranges
+from lmle_core.kmeans.source import BLOCK, ArrayRows, Rows, ranges
 from lmle_core.threads import in_threads
 
-PER_CLUSTER = 256
-"""Sampled rows for each cluster: their means err by 1/256 of the inertia, which one pass over all rows mends."""
+LEVELS = ((64, 8), (256, 4))
+"""Sampled rows for each cluster, and passes over them: the means of 256 err by 1/256 of the inertia."""
 BYTES = 1 << 29
 """Most that a sample takes."""
-LEVELS = ((4, 8), (1, 4))
-"""Every how many rows of the sample, and passes over them."""
 RELAXATION = 1.8
 """How far a centroid goes towards, and beyond, the mean of its rows: 1 is Lloyd's step, below 2 it converges."""
 ATTRIBUTES = 8
@@ -26,8 +24,7 @@ ATTRIBUTES = 8
 def coarse_start(source: Rows, clusters: NDArray[np.int64], seed: int, round: int, device: torch.device) -> Centroids:
     """First centroids, close to where Lloyd's loop would take them.
 
-    k-means++ on a quarter of a sample, over-relaxed passes over that quarter, then over all of the sample. Where the
-    sample would be most of the rows, k-means++ on all of it and no passes.
+    k-means++ on a small sample and over-relaxed passes over it, then over a larger one.
 
     Args:
         source: the rows.
@@ -41,45 +38,45 @@ def coarse_start(source: Rows, clusters: NDArray[np.int64], seed: int, round: in
 
     Corner cases: a slot that loses its sampled rows stays where it is: it may have rows beyond the sample.
     """
-    features, labels = sample(source, clusters)
+    larger = sample(source, clusters, LEVELS[1][0])
+    levels = [sample(larger, clusters, LEVELS[0][0]), larger]
     attributes = len(clusters)
     k = max(1, int(clusters.sum(1).max()))
     classes = np.full((attributes, k), UNUSED, np.int8)
     for attribute, wanted in enumerate(clusters):
         classes[attribute, : wanted.sum()] = np.repeat(np.arange(len(wanted)), wanted)
     draws = uniform_draws(clusters, seed, round)
-    refine = 2 * len(labels) <= len(source.labels)
     step = ATTRIBUTES if device.type == "cpu" else attributes
 
     def one(lo: int) -> Tensor:
         some = slice(lo, lo + step)
         return _fit(
-            torch.from_numpy(features[:, some]).to(device),
-            torch.from_numpy(labels[:, some]).to(device),
+            [torch.from_numpy(np.ascontiguousarray(rows.array[:, some])).to(device) for rows in levels],
+            [torch.from_numpy(np.ascontiguousarray(rows.labels[:, some])).to(device) for rows in levels],
             torch.from_numpy(classes[some]).to(device),
             torch.from_numpy(draws[some]).to(device),
             clusters[some],
-            refine,
         )
 
     values = torch.cat(list(in_threads(one, range(0, attributes, step), device)))
     return Centroids(values.cpu().numpy(), classes)
 
 
-def sample(source: Rows, clusters: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+def sample(source: Rows, clusters: NDArray[np.int64], per_cluster: int) -> ArrayRows:
     """Every so many rows of each class, as many rows for each attribute.
 
     Args:
         source: the rows.
         clusters: wanted, shape (A, C); a class gets rows by its share of the attribute's clusters, as far as it has
             them, and what is left goes to the larger ones.
+        per_cluster: rows, of the attribute with the most clusters.
 
     Returns:
-        Features float32 (S, A, D) and labels int8 (S, A), by class.
+        S rows, by class; each attribute has its own.
     """
     n, groups, dimensions = source.shape
     attributes = len(clusters)
-    size = min(n, PER_CLUSTER * int(clusters.sum(1).max()), max(1, BYTES // (4 * attributes * dimensions)))
+    size = min(n, per_cluster * int(clusters.sum(1).max()), max(1, BYTES // (4 * attributes * dimensions)))
     rows = np.empty((size, attributes), np.int64)
     labels = np.empty((size, attributes), np.int8)
     for attribute, column in enumerate(np.ascontiguousarray(source.labels.T)):
@@ -96,8 +93,9 @@ def sample(source: Rows, clusters: NDArray[np.int64]) -> tuple[NDArray[np.float3
         first, last = np.searchsorted(wanted, (lo, hi))
         places = order[first:last]
         group = places % attributes if groups > 1 else 0
-        features[places] = source.features(lo, hi)[wanted[first:last] - lo, group]
-    return features.reshape(size, attributes, dimensions), labels
+        embeddings = source.features(lo, hi).reshape(-1, dimensions)
+        features[places] = embeddings.take((wanted[first:last] - lo) * groups + group, axis=0)
+    return ArrayRows(features.reshape(size, attributes, dimensions), labels)
 
 
 def _shares(members: NDArray[np.int64], clusters: NDArray[np.int64], size: int) -> NDArray[np.int64]:
@@ -112,20 +110,11 @@ def _shares(members: NDArray[np.int64], clusters: NDArray[np.int64], size: int) 
 
 
 def _fit(
-    features: Tensor,
-    labels: Tensor,
-    classes: Tensor,
-    draws: Tensor,
-    clusters: NDArray[np.int64],
-    refine: bool,
+    features: list[Tensor], labels: list[Tensor], classes: Tensor, draws: Tensor, clusters: NDArray[np.int64]
 ) -> Tensor:
-    """Centroids float32 (A, K, D) of some attributes."""
-    k = classes.shape[1]
-    if not refine:
-        return plus_plus(features, labels, clusters, draws, k)
-    levels = [(features[::step].contiguous(), labels[::step].contiguous(), passes) for step, passes in LEVELS]
-    values = plus_plus(*levels[0][:2], clusters, draws, k)
-    for rows, owners, passes in levels:
+    """Centroids float32 (A, K, D) of some attributes, from their samples."""
+    values = plus_plus(features[0], labels[0], clusters, draws, classes.shape[1])
+    for rows, owners, (_, passes) in zip(features, labels, LEVELS, strict=True):
         for _ in range(passes):
             total, _ = assign_block(rows, owners, prepare(values, classes, clusters.shape[1]))
             means = (total.sums / total.counts.clamp(min=1)[:, :, None]).float()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmle_core.kmeans import ArrayRows, Centroids
-from lmle_core.kmeans.coarse import PER_CLUSTER, coarse_start, sample
+from lmle_core.kmeans.coarse import coarse_start, sample
 from lmle_core.kmeans.seeding import Start, class_counts, cluster_counts, plus_plus, uniform_draws, warm_start
 from tests.lmle_core.kmeans.random_rows import random_rows
 
@@ -29,13 +29,24 @@ def _start(source: ArrayRows, clusters: list[list[int]], seed: int = 0, number: 
     return coarse_start(source, np.array(clusters), seed, number, torch.device("cpu"))
 
 
-def test_first_centroids_of_few_rows_are_rows_of_their_class() -> None:
+def test_first_centroids_are_rows_of_their_class() -> None:
     source = random_rows(300, 3, 4, classes=3)
-    start = _start(source, [[2, 1, 3], [1, 1, 1], [4, 1, 2]])
-    assert start.classes.tolist() == [[0, 0, 1, 2, 2, 2, -1], [0, 1, 2, -1, -1, -1, -1], [0, 0, 0, 0, 1, 2, 2]]
-    for attribute, slot in np.argwhere(start.classes >= 0):
-        members = source.array[source.labels[:, attribute] == start.classes[attribute, slot], attribute]
-        assert (members == start.values[attribute, slot]).all(1).any()
+    clusters = np.array([[2, 1, 3], [1, 1, 1], [4, 1, 2]])
+    draws = torch.from_numpy(uniform_draws(clusters, 0, 0))
+    found = plus_plus(torch.from_numpy(source.array), torch.from_numpy(source.labels), clusters, draws, 7).numpy()
+    classes = _start(source, clusters.tolist()).classes
+    assert classes.tolist() == [[0, 0, 1, 2, 2, 2, -1], [0, 1, 2, -1, -1, -1, -1], [0, 0, 0, 0, 1, 2, 2]]
+    for attribute, slot in np.argwhere(classes >= 0):
+        members = source.array[source.labels[:, attribute] == classes[attribute, slot], attribute]
+        assert (members == found[attribute, slot]).all(1).any()
+
+
+def test_a_rare_class_starts_from_its_own_rows() -> None:
+    source = random_rows(8000, 1, 4)
+    source.labels[:, 0] = np.isin(np.arange(8000), (17, 4444))
+    start = _start(source, [[6, 2]])
+    found, rows = start.values[0, start.classes[0] == 1], source.array[[17, 4444], 0]
+    np.testing.assert_allclose(found[found[:, 0].argsort()], rows[rows[:, 0].argsort()], atol=1e-3)
 
 
 def test_the_next_centroid_is_the_candidate_that_lowers_the_inertia_most() -> None:
@@ -57,9 +68,10 @@ def test_the_next_centroid_is_the_candidate_that_lowers_the_inertia_most() -> No
 def test_every_class_is_sampled_by_its_clusters() -> None:
     source = random_rows(4000, 2, 4)
     source.labels[:, 1] = np.arange(4000) % 40 == 0  # 100 rows of class 1
-    features, labels = sample(source, np.array([[2, 1], [1, 2]]))
-    assert features.shape == (3 * PER_CLUSTER, 2, 4)
-    assert (labels == 1).sum(0).tolist() == [PER_CLUSTER, 100]
+    found = sample(source, np.array([[2, 1], [1, 2]]), 256)
+    features, labels = found.array, found.labels
+    assert features.shape == (3 * 256, 2, 4)
+    assert (labels == 1).sum(0).tolist() == [256, 100]
     for attribute in range(2):
         for label in range(2):
             members = source.array[source.labels[:, attribute] == label, attribute]
