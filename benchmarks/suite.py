@@ -7,7 +7,7 @@ import platform
 import shlex
 import shutil
 from collections.abc import Sequence
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import torch
@@ -83,6 +83,8 @@ def _measure(name: str, scale: Scale, folder: Path, records: Path, command: list
     (directory / "record.json").write_text(json.dumps(record, indent=1) + "\n")
     for line in tables.summary(record):
         print("  " + line, flush=True)
+    for worker in active_children():  # of pools that live through all calls; they would be waited for
+        worker.terminate()
 
 
 def measure_stage(name: str, sample: Sample) -> Json:
