@@ -23,7 +23,7 @@ from lmle_core.device import set_threads
 STAGES = ("ingestion", "reading", "features", "training", "k-means", "mining", "classification")
 WHOLE, MEMORY = "whole-run", "memory"
 MEMORY_IMAGES = 200_000
-MEMORY_SETTINGS = {"prior": {"epochs": 0.02}, "training": {"rounds": 2, "iterations": 20}}
+MEMORY_SETTINGS = {"prior": {"epochs": 0.02}, "training": {"rounds": 1, "iterations": 20}}
 """Memory does not grow with the iterations: a few will do."""
 EVERYTHING = (*STAGES, WHOLE)
 NAMES = (*EVERYTHING, MEMORY)
