@@ -18,7 +18,7 @@ from lmle_core.celeba.annotations import read_celeba
 from lmle_core.clusters import Clusters, cluster
 from lmle_core.config import Config
 from lmle_core.evaluation import Rival, assess, evaluate
-from lmle_core.features import Features, Output, extract_shard, feature_shape, load_encoder
+from lmle_core.features import Output, extract, load_encoder
 from lmle_core.index import CentroidIndex, build_index
 from lmle_core.ingest import ingest_over
 from lmle_core.kmeans import StoredRows
@@ -72,12 +72,8 @@ def whole_run(source: Path, folder: Path, config: Config, stages: Stages) -> dic
 
     def encode(network: Path, output: Output, name: str) -> Path:
         with stages.timed(f"features {name}"):
-            encoder = load_encoder(network, output, stages.device)
             directory = _folder(folder / f"features-{name}")
-            features = Features.create(directory, store.n, feature_shape(encoder, store.shape), store.shard)
-            for number in range(-(-store.n // store.shard)):
-                extract_shard(encoder, store.block, features, store.shard, number)
-            features.check()
+            extract(load_encoder(network, output, stages.device), store, directory)
         return directory
 
     train, valid = store.rows(TRAIN), store.rows(VALID)

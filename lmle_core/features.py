@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from lmle_core.network import Network, load_network
 from lmle_core.pca import PrincipalComponents
+from lmle_core.store import ImageStore
 
 Output = Literal["trunk", "embeddings", "logits"]
 BATCH = 256
@@ -116,6 +117,27 @@ def feature_shape(encoder: Encoder, image_shape: tuple[int, ...]) -> tuple[int, 
     """(G, D) of an encoder, found by encoding one black image."""
     groups, dimensions = encoder(np.zeros((1, *image_shape), np.uint8)).shape[1:]
     return groups, dimensions
+
+
+def extract(
+    encoder: Encoder, store: ImageStore, directory: Path, progress: Callable[[int, int], None] | None = None
+) -> Features:
+    """Encode every image of a store, one shard after the other, into a directory.
+
+    Args:
+        encoder: images to features.
+        store: the images.
+        directory: of the artefact.
+        progress: called with (shards done, shards).
+    """
+    features = Features.create(directory, store.n, feature_shape(encoder, store.shape), store.shard)
+    shards = -(-store.n // store.shard)
+    for number in range(shards):
+        extract_shard(encoder, store.block, features, store.shard, number)
+        if progress is not None:
+            progress(number + 1, shards)
+    features.check()
+    return features
 
 
 def extract_shard(

@@ -6,7 +6,7 @@ from pathlib import Path
 from lmle_core.artefact import Reference
 from lmle_core.config import Engines
 from lmle_core.device import choose_device
-from lmle_core.features import Encoder, Features, Output, extract_shard, feature_shape, load_encoder
+from lmle_core.features import Encoder, Features, Output, extract, extract_shard, feature_shape, load_encoder
 from lmle_core.store import ImageStore
 from tasks.progress import Progress
 from tasks.stage import stage
@@ -27,24 +27,21 @@ def features(
     images = ImageStore.open(store.path)
     device = choose_device(engines.device)
     encoder = load_encoder(Path(network.path), output, device)
-    result = Features.create(directory, images.n, feature_shape(encoder, images.shape), images.shard)
-    shards = -(-images.n // images.shard)
     progress = Progress("features", "shards")
     if device.type == "cuda":
-        for number in range(shards):
-            extract_shard(encoder, images.block, result, images.shard, number)
-            progress(number + 1, shards)
-    else:
-        from distributed import as_completed
+        extract(encoder, images, directory, progress)
+        return
+    from distributed import as_completed
 
-        client = workers.client()
-        futures = client.map(
-            _extract, range(shards), store=store.path, network=network.path, output=output, directory=str(directory),
-            pure=False, retries=2,
-        )  # fmt: skip
-        for done, future in enumerate(as_completed(futures), 1):
-            future.result()
-            progress(done, shards)
+    result = Features.create(directory, images.n, feature_shape(encoder, images.shape), images.shard)
+    shards = -(-images.n // images.shard)
+    futures = workers.client().map(
+        _extract, range(shards), store=store.path, network=network.path, output=output, directory=str(directory),
+        pure=False, retries=2,
+    )  # fmt: skip
+    for done, future in enumerate(as_completed(futures), 1):
+        future.result()
+        progress(done, shards)
     result.check()
 
 

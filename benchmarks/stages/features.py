@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.measure import Bench, Side
 from benchmarks.sample import Sample
-from lmle_core.features import BATCH, Features, NetworkEncoder, extract_shard, feature_shape
+from lmle_core.features import BATCH, NetworkEncoder, extract
 
 
 def prepare(sample: Sample, images: int) -> Bench:
@@ -21,10 +21,7 @@ def prepare(sample: Sample, images: int) -> Bench:
     def ours() -> Path:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir()
-        features = Features.create(directory, store.n, feature_shape(encoder, store.shape), store.shard)
-        for number in range(-(-store.n // store.shard)):
-            extract_shard(encoder, store.block, features, store.shard, number)
-        features.check()
+        extract(encoder, store, directory)
         return directory
 
     @torch.inference_mode()

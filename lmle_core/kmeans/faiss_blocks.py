@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from lmle_core.kmeans.assignment import add_up
 from lmle_core.kmeans.centroids import Centroids, Partial
-from lmle_core.kmeans.ordered import Assigned, OrderedBlocks, in_threads
+from lmle_core.kmeans.ordered import Assigned, OrderedBlocks
 from lmle_core.kmeans.source import BLOCK, Rows
+from lmle_core.threads import in_threads
 
 type Indexes = dict[tuple[int, int], tuple[NDArray[np.int64], "faiss.IndexFlatL2"]]
 
@@ -32,11 +33,8 @@ class FaissBlocks(OrderedBlocks):
 
     def _each(self, centroids: Centroids) -> Iterator[Assigned]:
         one = bind(self._one, k=centroids.values.shape[1], indexes=_indexes(centroids))
-        threads = torch.get_num_threads()
-        try:
-            yield from in_threads(one, len(self._ranges), self._threads, _single_thread)
-        finally:
-            torch.set_num_threads(threads)
+        numbers = range(len(self._ranges))
+        yield from in_threads(one, numbers, self.device, threads=self._threads, initialise=_single_thread)
 
     def _one(self, number: int, k: int, indexes: Indexes) -> Assigned:
         lo, hi = self._ranges[number]

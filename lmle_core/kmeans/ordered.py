@@ -1,8 +1,7 @@
 """What all engines share: a pass over blocks whose results are added in the blocks' order."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from functools import reduce
 from operator import add
 
@@ -40,27 +39,16 @@ class OrderedBlocks(ABC):
 
     def assign(self, centroids: Centroids) -> Assigned:
         """Every row to the nearest slot of its class; the slot of each row, int32 (n, A)."""
-        partials, slots = zip(*self._each(centroids), strict=True)
-        return reduce(add, partials), np.concatenate(slots)
+        slots = []
+
+        def partials() -> Iterator[Partial]:
+            for partial, found in self._each(centroids):
+                slots.append(found)
+                yield partial
+
+        total = reduce(add, partials())  # as they come: the partials of all blocks would take more than the rows
+        return total, np.concatenate(slots)
 
     @abstractmethod
     def _each(self, centroids: Centroids) -> Iterator[Assigned]:
         """Partial and slots of each block, in order."""
-
-
-def in_threads[T](one: Callable[[int], T], count: int, threads: int, single_thread: Callable[[], None]) -> Iterator[T]:
-    """Results for 0 to count - 1, in order, computed a few ahead.
-
-    Args:
-        one: computes a result.
-        count: how many.
-        threads: at a time.
-        single_thread: called in each thread first; keeps the libraries to that thread, so that no bit depends on how
-            many there are.
-    """
-    with ThreadPoolExecutor(threads, initializer=single_thread) as pool:
-        ahead = [pool.submit(one, number) for number in range(min(threads + 1, count))]
-        for number in range(count):
-            yield ahead.pop(0).result()
-            if number + threads + 1 < count:
-                ahead.append(pool.submit(one, number + threads + 1))

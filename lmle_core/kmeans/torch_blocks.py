@@ -9,8 +9,9 @@ from torch import Tensor
 
 from lmle_core.kmeans.assignment import Prepared, Sums, assign_block, prepare_centroids
 from lmle_core.kmeans.centroids import Centroids
-from lmle_core.kmeans.ordered import Assigned, OrderedBlocks, in_threads
+from lmle_core.kmeans.ordered import Assigned, OrderedBlocks
 from lmle_core.kmeans.source import BLOCK, Rows
+from lmle_core.threads import in_threads
 
 HOLD = 2 << 30
 """Bytes; all of CelebA's training embeddings, 40 x 64 float32, are 1.7e9."""
@@ -57,13 +58,7 @@ class TorchBlocks(OrderedBlocks):
         if self._device.type != "cpu":
             yield self._all(prepared)
             return
-        threads = torch.get_num_threads()
-        try:
-            yield from in_threads(
-                bind(self._one, prepared), len(self._ranges), self._threads, bind(torch.set_num_threads, 1)
-            )
-        finally:
-            torch.set_num_threads(threads)
+        yield from in_threads(bind(self._one, prepared), range(len(self._ranges)), self._device, threads=self._threads)
 
     def _one(self, prepared: Prepared, number: int) -> Assigned:
         total, slots = assign_block(*self._block(number), prepared)

@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 
 from lmle_core.clusters import Clusters, cluster
 from lmle_core.config import Config, parse_config
-from lmle_core.features import Features, extract_shard, feature_shape, load_encoder
+from lmle_core.features import Features, extract, load_encoder
 from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
 from lmle_core.network import NetworkSpec, build_network, load_network, load_trunk_weights
@@ -32,13 +32,8 @@ class InterruptedRunError(Exception):
 
 
 def encode(store: ImageStore, network: Path, output: str, directory: Path) -> Features:
-    encoder = load_encoder(network, output)  # type: ignore[arg-type]
     directory.mkdir()
-    features = Features.create(directory, store.n, feature_shape(encoder, store.shape), store.shard)
-    for number in range(-(-store.n // store.shard)):
-        extract_shard(encoder, store.block, features, store.shard, number)
-    features.check()
-    return features
+    return extract(load_encoder(network, output), store, directory)  # type: ignore[arg-type]
 
 
 def cluster_on(store: ImageStore, features: Features, config: Config, number: int) -> Clusters:
