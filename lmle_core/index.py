@@ -131,11 +131,47 @@ class CentroidIndex:
         Raises:
             ValueError: embeddings of another shape, or off the unit sphere.
         """
+        self._check(embeddings)
+        labels, margins = self._decisions(embeddings, (self.neighbours,))
+        return labels[0], margins[0]
+
+    def scores(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The rule's score of each class, by which `classify` decides; see `lmle_core.rule.large_margin_rule`.
+
+        Args:
+            embeddings: as of `classify`.
+
+        Returns:
+            Shape (n, A, C), float32; its argmax is the label.
+
+        Raises:
+            ValueError: as of `classify`.
+
+        Corner cases: where rounding to float32 makes a lower class's score equal to the label's, the label's is the
+        next larger number.
+        """
+        self._check(embeddings)
+        found = np.empty((len(embeddings), len(self.attributes), self.n_classes), np.float32)
+
+        def one(lo: int) -> None:
+            part = slice(lo, lo + QUERIES)
+            queries = torch.from_numpy(np.require(embeddings[part], requirements="W"))
+            (extremes,) = self._extremes(queries, (self.neighbours,), squared=self.squared)
+            decided, _, by_class = decide(*(each.unbind(1) for each in extremes), squared=self.squared)
+            values = torch.stack(by_class, -1).float().numpy()
+            attribute, query = np.nonzero(values.argmax(-1) != decided.numpy())
+            labels = decided.numpy()[attribute, query]
+            values[attribute, query, labels] = np.nextafter(values[attribute, query].max(-1), np.float32(np.inf))
+            found[part] = values.transpose(1, 0, 2)
+
+        for _ in in_threads(one, range(0, len(embeddings), QUERIES), torch.device("cpu")):
+            pass
+        return found
+
+    def _check(self, embeddings: NDArray[np.float32]) -> None:
         a = len(self.attributes)
         if embeddings.ndim != 3 or embeddings.shape[1] not in (1, a) or embeddings.shape[2] != self.dimensions:
             raise ValueError(f"embeddings: expected (n, {a} or 1, {self.dimensions}), found {embeddings.shape}")
-        labels, margins = self._decisions(embeddings, (self.neighbours,))
-        return labels[0], margins[0]
 
     def _decisions(
         self, embeddings: NDArray[np.float32], neighbours: Sequence[int]

@@ -23,6 +23,7 @@ class NetworkSpec:
         attributes: A, the number of attributes.
         classes: C, the number of classes of each attribute.
         dimensions: d, of each attribute's embedding.
+        precision: of the trunk's arithmetic; 'auto': bfloat16 on a GPU, float32 on a CPU; or 'bfloat16' on both.
     """
 
     trunk: str
@@ -30,6 +31,7 @@ class NetworkSpec:
     attributes: int
     classes: int
     dimensions: int
+    precision: str = "auto"
 
 
 class Output(NamedTuple):
@@ -58,10 +60,11 @@ class Network(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """Standardised trunk features, shape (B, F), float32, of images (B, 3, H, W), uint8.
 
-        On a GPU the trunk alone computes in bf16: a bf16 distance is wrong by as much as a margin.
+        In bfloat16 computes the trunk alone: a bfloat16 distance is wrong by as much as a margin.
         """
+        reduced = images.device.type == "cuda" or self.spec.precision == "bfloat16"
         scaled = images.to(torch.float32, memory_format=torch.channels_last).sub_(127.5).div_(64.0)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=images.device.type == "cuda"):
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=reduced):
             found = self.trunk(scaled)
         return self.standardise(found.float())
 

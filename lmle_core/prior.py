@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +70,7 @@ def network_spec(store: ImageStore, config: Config) -> NetworkSpec:
         attributes=len(store.attributes),
         classes=class_count(store.labels),
         dimensions=config.training.dimensions,
+        precision=config.trunk.precision,
     )
 
 
@@ -119,7 +120,7 @@ def make_prior(
         numbers = np.unique(store.identity[rows], return_inverse=True)[1]
         labels = np.zeros((store.n, 1), np.int64)
         labels[rows, 0] = numbers
-        spec = NetworkSpec(config.trunk.kind, config.trunk.width, 1, int(numbers.max()) + 1, 2)
+        spec = replace(network_spec(store, config), attributes=1, classes=int(numbers.max()) + 1, dimensions=2)
         epochs, decay = config.prior.epochs, config.prior.decay
         _train(store, labels, spec, config, device, directory, epochs, progress, decay=decay)
     elif kind == "torchvision":
@@ -168,7 +169,7 @@ def _train(
     rows = store.rows(TRAIN)
     network = build_network(spec, config.seed).to(device)
     network.heads.requires_grad_(requires_grad=False)  # nothing trains them here
-    _start_at_class_shares(network, labels[rows])
+    start_at_class_shares(network, labels[rows])
     targets = torch.from_numpy(labels[rows].astype(np.int64)).to(device)
     objective = Classification(DeviceImages(store, rows, device), targets, config, (config.seed, 2))
     iterations = max(1, round(epochs * len(rows) / config.training.batch))
@@ -189,7 +190,7 @@ def _train(
 
 
 @torch.no_grad()
-def _start_at_class_shares(network: Network, labels: np.ndarray) -> None:
+def start_at_class_shares(network: Network, labels: np.ndarray) -> None:
     """Let the classifier begin at log π: rare classes would take most of a short training to get there."""
     shares = class_shares(labels, network.spec.classes)
     network.classifier.bias.copy_(torch.from_numpy(np.log(shares.clip(0.1 / len(labels)))).flatten())

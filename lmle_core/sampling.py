@@ -108,6 +108,42 @@ class Minority:
         return generator.permutation(np.concatenate([drawn, rest]))
 
 
+@dataclass(frozen=True)
+class Resampled:
+    """Batches that balance the classes of several attributes: rare classes are drawn as often as frequent ones.
+
+    1. each slot of the batch draws an attribute, then one of its classes, each uniformly;
+    2. in turn, each slot draws one of that class's members uniformly, of those that the batch does not hold yet.
+
+    An image stays in the batch under all its labels, so frequent classes are still more frequent than rare ones.
+
+    Corner cases: a slot whose class has no member left draws from all images that the batch does not hold; with fewer
+    images than a batch asks for, the batch is all of them. Classes without members are not drawn.
+    """
+
+    labels: np.ndarray
+    batch: int
+    seed: tuple[int, ...]
+    members: list[list[np.ndarray]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """List the members of each class of each attribute."""
+        members = [[np.flatnonzero(column == c) for c in np.unique(column)] for column in self.labels.T]
+        object.__setattr__(self, "members", members)
+
+    def __call__(self, iteration: int) -> np.ndarray:
+        """The batch of an iteration."""
+        generator = np.random.default_rng((*self.seed, iteration))
+        chosen = np.zeros(len(self.labels), dtype=bool)
+        drawn = []
+        for attribute in generator.integers(len(self.members), size=min(self.batch, len(self.labels))):
+            classes = self.members[attribute]
+            position = _not_chosen(classes[generator.integers(len(classes))], chosen, generator)
+            chosen[position] = True
+            drawn.append(position)
+        return np.array(drawn, dtype=np.int64)
+
+
 def make_sampler(kind: str, labels: np.ndarray, batch: int, least: int, seed: tuple[int, ...]) -> Sampler:
     """The sampler of a configuration ('auto' resolved: class-equal for one attribute, uniform for several).
 
@@ -132,6 +168,16 @@ def make_sampler(kind: str, labels: np.ndarray, batch: int, least: int, seed: tu
     if kind == "minority":
         return Minority(labels, batch, least, seed)
     return Uniform(len(labels), batch, seed)
+
+
+def _not_chosen(members: np.ndarray, chosen: np.ndarray, generator: np.random.Generator) -> int:
+    """One of the members that are not chosen, uniformly; of all images, where every member is."""
+    for _ in range(8):  # nearly always the first try: listing the rest of a large class takes far longer
+        position = members[generator.integers(len(members))]
+        if not chosen[position]:
+            return int(position)
+    rest = members[~chosen[members]]
+    return int(generator.choice(rest if len(rest) else np.flatnonzero(~chosen)))
 
 
 @lru_cache(maxsize=2)

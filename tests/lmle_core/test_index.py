@@ -106,6 +106,41 @@ def _equals_the_rule(index: CentroidIndex, embeddings: np.ndarray) -> None:
         np.testing.assert_array_equal(labels[clear, attribute], expected[clear])
 
 
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(("neighbours", "squared"), [(0, False), (4, True)])
+def test_scores_are_the_rules_and_their_argmax_is_the_label(neighbours: int, squared: bool, shared: bool) -> None:
+    index, source = _index(neighbours, squared, shared)
+    scores, (labels, margins) = index.scores(source.array), index.classify(source.array)
+    assert scores.shape == (600, 3, 3)
+    assert scores.dtype == np.float32
+    np.testing.assert_array_equal(scores.argmax(-1), labels)
+    rising = np.sort(scores, axis=-1)
+    np.testing.assert_allclose(rising[..., -1] - rising[..., -2], margins, atol=1e-5)
+    for attribute in range(3):
+        lo, hi = index.offsets[attribute : attribute + 2]
+        queries = source.array[:, attribute if source.array.shape[1] > 1 else 0].astype(np.float64)
+        squares = ((queries[:, None] - index.centroids[lo:hi]) ** 2).sum(-1)
+        distances = squares if squared else np.sqrt(squares)
+        nearest = np.argsort(distances, axis=1)[:, : neighbours or None]
+        _, _, expected = large_margin_rule(
+            np.take_along_axis(distances, nearest, 1), index.classes[lo:hi][nearest], 3, squared=squared
+        )
+        np.testing.assert_allclose(scores[:, attribute], expected, atol=1e-5)
+
+
+def test_scores_that_float32_cannot_tell_apart_still_give_the_label() -> None:
+    """Class 0 scores 0.25 − 0.75, class 1 scores 1e-9 − 0.5: more, and the same once it is rounded."""
+    index, source = _index()
+    nearest, farthest = ([1e-9, 0.25, 1.9], [0.75, 0.5, 1.9])
+    extremes = [torch.tensor(each)[None, :, None].expand(3, -1, 5).contiguous() for each in (nearest, farthest)]
+    object.__setattr__(index, "_extremes", lambda *_, **__: iter([extremes]))
+    labels, _ = index.classify(source.array[:5])
+    scores = index.scores(source.array[:5])
+    assert (labels == 1).all()
+    np.testing.assert_array_equal(scores.argmax(-1), labels)
+    np.testing.assert_allclose(scores, np.broadcast_to([-0.5, -0.5, -1.9], scores.shape), atol=1e-6)
+
+
 def test_one_cluster_a_class_is_the_nearest_class_mean() -> None:
     source = random_rows(400, 3, 8, classes=3)
     settings = config.Cluster(per_class=1)

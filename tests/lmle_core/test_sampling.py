@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmle_core.sampling import ClassEqual, Minority, Uniform, make_sampler
+from lmle_core.sampling import ClassEqual, Minority, Resampled, Uniform, make_sampler
 
 
 def imbalanced(seed: int, images: int = 300, attributes: int = 6) -> np.ndarray:
@@ -49,6 +49,44 @@ def test_minority_batches_hold_the_minimum_of_every_attribute(seed: int, least: 
 def test_minorities_that_do_not_fit_are_refused_with_the_numbers() -> None:
     with pytest.raises(ValueError, match=r"training\.batch 8 is too small: 4 members of each of 6 minorities need \d+"):
         Minority(imbalanced(0), 8, 4, (0,))(0)
+
+
+@given(seed=st.integers(0, 200), images=st.integers(1, 120), batch=st.integers(1, 100))
+@settings(max_examples=50, deadline=None)
+def test_resampled_batches_hold_distinct_images_and_as_many_as_there_are(seed: int, images: int, batch: int) -> None:
+    drawn = Resampled(imbalanced(seed, images), batch, (seed,))(2)
+    assert drawn.dtype == np.int64
+    assert len(np.unique(drawn)) == len(drawn) == min(batch, images)
+
+
+def test_a_resampled_slot_is_of_each_attribute_and_class_alike_and_then_of_each_member() -> None:
+    labels = imbalanced(3, images=500, attributes=4)
+    sampler = Resampled(labels, 1, (0,))  # without the hindrance of what the batch holds already
+    counts = np.bincount(np.concatenate([sampler(iteration) for iteration in range(20_000)]), minlength=500)
+    chance = np.zeros(500)
+    for column in labels.T:
+        for c in (0, 1):
+            chance[column == c] += 1 / (4 * 2 * (column == c).sum())
+    assert chance.sum() == pytest.approx(1)
+    expected = 20_000 * chance
+    assert np.sqrt(np.mean((counts - expected) ** 2 / expected)) < 1.15  # chi-square over its degrees of freedom
+
+
+def test_a_class_that_a_resampled_batch_has_drawn_whole_gives_its_slots_to_the_others() -> None:
+    labels = np.zeros((40, 2), np.int8)
+    labels[7, 0] = labels[9, 1] = 1  # both are drawn long before 39 slots are full
+    drawn = Resampled(labels, 39, (1,))(0)
+    assert len(np.unique(drawn)) == 39
+    assert {7, 9} <= set(drawn.tolist())
+
+
+def test_resampled_batches_depend_on_seed_and_iteration_alone() -> None:
+    labels = imbalanced(1)
+    first, second = Resampled(labels, 32, (7, 1)), Resampled(labels, 32, (7, 1))
+    first(0), first(1)
+    assert np.array_equal(first(5), second(5))
+    assert not np.array_equal(first(5), first(6))
+    assert not np.array_equal(first(5), Resampled(labels, 32, (7, 2))(5))
 
 
 @pytest.mark.parametrize("kind", ["uniform", "class-equal", "minority"])

@@ -1,0 +1,62 @@
+"""What a network makes of the images of a split, and what the decision rules have in common."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmle_core.bootstrap import class_hits, class_members, mean_over_attributes, mean_recalls
+from lmle_core.config import Config
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What a network makes of the n images of one split, beside their labels.
+
+    Attributes:
+        logits: float32 (n, A, C), of the classifier.
+        embeddings: float32 (n, A, d), unit length.
+        features: float32 (n, F), standardised trunk features, scaled to unit length.
+        labels: int8 (n, A), as annotated.
+
+    Raises:
+        ValueError: where the shapes do not fit each other.
+    """
+
+    logits: NDArray[np.float32]
+    embeddings: NDArray[np.float32]
+    features: NDArray[np.float32]
+    labels: NDArray[np.int8]
+
+    def __post_init__(self) -> None:
+        n, attributes = self.labels.shape
+        wanted = {"logits": (n, attributes), "embeddings": (n, attributes), "features": (n,)}
+        for name, leading in wanted.items():
+            shape = getattr(self, name).shape
+            if shape[:-1] != leading:
+                raise ValueError(f"{name}: expected ({', '.join(map(str, leading))}, ·) as the labels, found {shape}")
+
+    def points(self, space: str) -> NDArray[np.float32]:
+        """The 'embeddings' (n, A, d), or the 'features' as (n, 1, F): one for all attributes."""
+        return self.embeddings if space == "embeddings" else self.features[:, None]
+
+
+Scorer = Callable[[Outputs], NDArray[np.float32]]
+"""Scores (n, A, C) of the images of a split; their labels are not looked at."""
+
+Rule = Callable[[Outputs, Outputs, NDArray[np.float32], Config], Scorer]
+"""Fits a decision to the training and validation outputs and the training shares (A, C)."""
+
+
+def mean_balanced_accuracy(labels: NDArray[np.int8], scores: NDArray[np.float32]) -> float:
+    """Balanced accuracy of the argmax, meaned over the attributes that have two classes; NaN without any."""
+    classes = scores.shape[2]
+    decided = scores.argmax(-1)
+    hits, members = class_hits(labels, decided, classes).sum(0), class_members(labels, classes).sum(0)
+    return float(mean_over_attributes(mean_recalls(hits, members)[None])[0])
+
+
+def without_absent(scores: NDArray[np.float32], shares: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The scores (n, A, C), −inf for classes that training never showed: these are never chosen."""
+    return np.where(shares > 0, scores, np.float32(-np.inf))

@@ -1,0 +1,152 @@
+"""Decision rules over a space: nearest class mean, nearest neighbours, nearest clusters, and a linear SVM."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lmle_core.bootstrap import class_members
+from lmle_core.config import Config
+from lmle_core.index import build_index
+from lmle_core.kmeans import ArrayRows
+from lmle_core.kmeans.torch_blocks import TorchBlocks
+from lmle_core.methods.outputs import Outputs, Rule, Scorer, mean_balanced_accuracy, without_absent
+
+NEIGHBOURS = (5, 20, 50, 200)
+PENALTIES = (0.01, 0.1, 1.0)
+"""C of the support vector machine."""
+SVM_ITERATIONS = 2000
+
+
+def nearest_mean(space: str) -> Rule:
+    """The class whose mean is nearest by angle: the cosine to each class's mean, scaled to unit length."""
+
+    def fit(train: Outputs, valid: Outputs, shares: NDArray[np.float32], config: Config) -> Scorer:
+        points = train.points(space)
+        members = class_members(train.labels, shares.shape[1])  # (n, C, A)
+        sums = np.stack(
+            [
+                members[:, :, a].T.astype(np.float32) @ points[:, a if points.shape[1] > 1 else 0]
+                for a in range(len(shares))
+            ]
+        )  # (A, C, d)
+        means = sums / np.maximum(np.linalg.norm(sums, axis=-1, keepdims=True), 1e-12)
+
+        def over(outputs: Outputs) -> NDArray[np.float32]:
+            queries = np.broadcast_to(outputs.points(space), (len(outputs.labels), len(means), means.shape[2]))
+            cosines = np.matmul(queries.transpose(1, 0, 2), means.transpose(0, 2, 1))  # (A, n, C)
+            return without_absent(np.ascontiguousarray(cosines.transpose(1, 0, 2)), shares)
+
+        return over
+
+    return fit
+
+
+def nearest_neighbours(space: str) -> Rule:
+    """Exact k nearest training images by angle; k and the vote are those best on validation, for all attributes alike.
+
+    The majority vote scores a class by its share among the neighbours, the corrected one by that over its share in
+    training.
+
+    Corner cases: k is at most the training images. Equal accuracies go to the smaller k, then to the majority.
+    """
+
+    def fit(train: Outputs, valid: Outputs, shares: NDArray[np.float32], config: Config) -> Scorer:
+        sizes = sorted({min(k, len(train.labels)) for k in NEIGHBOURS})
+        found = _neighbour_labels(train, valid, space, sizes[-1])
+        best, chosen = -np.inf, (sizes[0], False)
+        for k in sizes:
+            for corrected in (False, True):
+                accuracy = mean_balanced_accuracy(valid.labels, vote(found[..., :k], shares, corrected=corrected))
+                if accuracy > best:
+                    best, chosen = accuracy, (k, corrected)
+        k, corrected = chosen
+        return lambda outputs: vote(_neighbour_labels(train, outputs, space, k), shares, corrected=corrected)
+
+    return fit
+
+
+def vote(neighbours: NDArray[np.int8], shares: NDArray[np.float32], *, corrected: bool) -> NDArray[np.float32]:
+    """Scores (n, A, C): each class's share among the neighbours' labels (n, A, k), over its training share or not."""
+    classes = shares.shape[1]
+    counts = np.stack([(neighbours == c).sum(-1) for c in range(classes)], -1)
+    scores = (counts / neighbours.shape[-1]).astype(np.float32)
+    return scores / np.where(shares > 0, shares, np.float32(1)) if corrected else scores
+
+
+def nearest_clusters(space: str) -> Rule:
+    """The cluster-wise large-margin rule: scores of the index that `lmle_core.index.build_index` chooses."""
+
+    def fit(train: Outputs, valid: Outputs, shares: NDArray[np.float32], config: Config) -> Scorer:
+        rows = [ArrayRows(np.ascontiguousarray(each.points(space)), each.labels) for each in (train, valid)]
+        index = build_index(
+            TorchBlocks(rows[0], torch.device("cpu")),
+            rows[1],
+            config.index,
+            config.cluster,
+            attributes=[str(a) for a in range(len(shares))],
+            n_classes=shares.shape[1],
+            seed=config.seed,
+            squared=config.loss.squared,
+        )
+        return lambda outputs: index.scores(outputs.points(space))
+
+    return fit
+
+
+def support_vectors(train: Outputs, valid: Outputs, shares: NDArray[np.float32], config: Config) -> Scorer:
+    """A linear support vector machine of each attribute over trunk features, one class against the rest for C > 2.
+
+    Features are scaled back to a mean square of 1 a dimension. The penalty is the one best on validation, the same for
+    all attributes. Classes are not weighted, as in the model that it stands for.
+
+    Source: Liu et al., Deep Learning Face Attributes in the Wild, ICCV 2015: features of ANet, an SVM each.
+
+    Corner cases: an attribute of which training has one class only is always of that class.
+    """
+    best, chosen = -np.inf, None
+    for penalty in PENALTIES:
+        scorer = _machines(train, shares, penalty, config.seed)
+        accuracy = mean_balanced_accuracy(valid.labels, scorer(valid))
+        if chosen is None or accuracy > best:
+            best, chosen = accuracy, scorer
+    assert chosen is not None
+    return chosen
+
+
+def _machines(train: Outputs, shares: NDArray[np.float32], penalty: float, seed: int) -> Scorer:
+    from sklearn.svm import LinearSVC
+
+    scale = np.float32(np.sqrt(train.features.shape[1]))
+    weights = np.zeros((*shares.shape, train.features.shape[1]), np.float32)
+    biases = np.zeros(shares.shape, np.float32)
+    for a, labels in enumerate(train.labels.T):
+        present = np.unique(labels)
+        if len(present) < 2:
+            continue
+        machine = LinearSVC(C=penalty, dual="auto", max_iter=SVM_ITERATIONS, random_state=seed)
+        machine.fit(train.features * scale, labels)
+        rows = present if len(present) > 2 else present[1:]  # of two classes, scikit-learn gives the second one's plane
+        weights[a, rows], biases[a, rows] = machine.coef_ * scale, machine.intercept_
+
+    def over(outputs: Outputs) -> NDArray[np.float32]:
+        flat = outputs.features @ weights.reshape(-1, weights.shape[2]).T
+        return without_absent(flat.reshape(-1, *shares.shape) + biases, shares)
+
+    return over
+
+
+def _neighbour_labels(train: Outputs, queries: Outputs, space: str, k: int) -> NDArray[np.int8]:
+    """Labels int8 (n, A, k) of the nearest training images, the nearest first."""
+    import faiss
+
+    base, wanted = train.points(space), queries.points(space)
+    groups = []
+    for group in range(base.shape[1]):
+        _, found = faiss.knn(
+            np.ascontiguousarray(wanted[:, group]),
+            np.ascontiguousarray(base[:, group]),
+            k,
+            metric=faiss.METRIC_INNER_PRODUCT,
+        )
+        groups.append(found)
+    return np.stack([train.labels[groups[a if len(groups) > 1 else 0], a] for a in range(train.labels.shape[1])], 1)
