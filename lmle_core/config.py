@@ -48,10 +48,13 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """Where the images come from: a folder in CelebA's layout, or procedural faces."""
+    """Where the images come from: a folder in CelebA's layout, procedural faces, or scikit-learn's digits."""
 
     directory: Path | None = Field(
         None, description="Folder in CelebA's layout. Without one, procedural faces are made."
+    )
+    source: Literal["faces", "digits"] = Field(
+        "faces", description="Without a directory: procedural faces, or scikit-learn's digits over photographs."
     )
     attributes: tuple[str, ...] = Field((), description="Attributes to learn, in this order. Empty: all of them.")
     images: int = Field(6000, ge=50, description="Procedural faces to make; not used with a directory.")
@@ -61,6 +64,12 @@ class Data(Section):
         lt=0.5,
         description="Procedural faces: share of the rarer class's labels that are wrong, rates kept.",
     )
+    held_out: tuple[float, float] = Field(
+        (0.1, 0.1), description="Procedural faces: shares for validation and test, in whole identities."
+    )
+    removed: float = Field(
+        0, ge=0, lt=1, description="Digits: share of the training images that five of the ten classes lose."
+    )
     height: int = Field(64, ge=16, le=512, description="Stored height in pixels.")
     width: int = Field(64, ge=16, le=512, description="Stored width in pixels.")
     crop: Literal["centre", "none"] = Field(
@@ -69,12 +78,22 @@ class Data(Section):
     shard: int = Field(1024, ge=16, le=8192, description="Images in a shard, which is one zarr chunk.")
     quarantine: float = Field(0.01, ge=0, le=1, description="Share of undecodable images over which the run stops.")
 
+    @model_validator(mode="after")
+    def _some_to_train_on(self) -> Self:
+        if min(self.held_out) <= 0 or sum(self.held_out) >= 1:
+            raise ValueError(f"held_out: expected two positive shares that sum to less than 1, found {self.held_out}")
+        return self
+
 
 class Trunk(Section):
     """The network that all attributes share."""
 
     kind: str = Field("six-layer", description="'six-layer', or the name of a torchvision classification model.")
     width: int = Field(16, ge=4, le=128, description="Channels of the six-layer network's first convolution.")
+    precision: Literal["auto", "bfloat16"] = Field(
+        "auto",
+        description="'auto': bfloat16 on a GPU, float32 on a CPU; 'bfloat16' is faster on a CPU that has it.",
+    )
 
 
 class Prior(Section):
@@ -116,26 +135,36 @@ class Quintuplets(Section):
     subset: float = Field(0.5, gt=0, le=1, description="'table': share of the training set that is mined.")
     positives: int | None = Field(6, ge=1, description="Candidates in each own-class set; null: all (exact).")
     impostors: int | None = Field(54, ge=1, description="Impostor candidates; null: all (exact).")
-    redraw: int = Field(50, ge=1, description="'table': iterations after which quintuplets are mined anew.")
+    redraw: int = Field(
+        50, ge=1, description="Iterations after which 'table' mines anew, and the centroid margin moves its centroids."
+    )
 
 
 class Loss(Section):
     """What a batch is trained on."""
 
-    kind: Literal["softmax-ratio", "hinge"] = Field(
-        "softmax-ratio", description="In 'batch' mode; 'table' mode has the triple-header hinge."
+    kind: Literal["softmax-ratio", "hinge", "centroid-margin"] = Field(
+        "softmax-ratio",
+        description="In 'batch' mode: quintuplets by soft extremes, the triple-header hinge, or angular margins to "
+        "centroids; 'table' mode has the hinge.",
     )
     squared: bool = Field(False, description="Squared distances, as the paper; they collapse easily.")
     margins: tuple[float, float, float] | None = Field(
         (0.1, 0.2, 0.5), description="g1, g2, g3 of the hinge; null: from geometry."
     )
     sphere_share: float = Field(0.5, gt=0, le=1, description="Share s of the sphere in use, for geometric margins.")
-    temperature: float = Field(0.1, gt=0, description="Softmax ratio: τ.")
+    temperature: float = Field(0.1, gt=0, description="Softmax ratio and centroid margin: τ, of similarities.")
     margin: float = Field(0.1, ge=0, description="Softmax ratio: margin, in units of similarity.")
-    cluster_weight: float = Field(0.3, ge=0, description="Softmax ratio: λ, the weight of clusters within a class.")
+    cluster_weight: float = Field(
+        0.3, ge=0, description="Softmax ratio and centroid margin: λ, the weight of clusters within a class."
+    )
     adjusted: bool = Field(
         True, description="Softmax ratio: sums instead of means, so that the embedding fits likelihoods; no costs then."
     )
+    angles: tuple[float, float] = Field(
+        (0.1, 0.05), description="Centroid margin: angular margins between classes and between clusters, radians."
+    )
+    embedding_weight: float = Field(1.0, gt=0, description="Weight of the embedding's loss.")
     bce_weight: float = Field(1.0, ge=0, description="Weight of the multi-task BCE beside the embedding's loss.")
 
 
@@ -188,6 +217,9 @@ class Engines(Section):
 
     device: str = Field("auto", description="'auto', 'cpu', 'cuda' or 'cuda:N'.")
     threads: int = Field(0, ge=0, description="CPU threads of training; 0: the cores.")
+    parallel: int = Field(
+        0, ge=0, description="Experiments of a comparison at a time; 0: one a GPU, or one a core where there is none."
+    )
     checkpoint: int = Field(200, ge=1, description="Training iterations between checkpoints.")
     dask_address: str | None = Field(None, description="A Dask scheduler; null: LMLE_DASK_ADDRESS, else a local one.")
     dask_workers: int = Field(0, ge=0, description="Processes of the local cluster; 0: the cores.")

@@ -1,6 +1,7 @@
 """The device a run computes on, and the training images that live there."""
 
 import os
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -32,6 +33,35 @@ def choose_device(name: str) -> torch.device:
 def set_threads(threads: int) -> None:
     """Use that many CPU threads; 0: as many as this process may run on."""
     torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where trainings that run at the same time compute.
+
+    Attributes:
+        devices: name of the device of each place.
+        threads: CPU threads of each.
+    """
+
+    devices: tuple[str, ...]
+    threads: int
+
+    @classmethod
+    def of(cls, device: str, number: int = 0) -> "Places":
+        """Places on a device of `choose_device`; with 'auto' or 'cuda', over all GPUs.
+
+        Args:
+            device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
+            number: of places; 0: one a GPU, or one a core where there is none.
+        """
+        cores = len(os.sched_getaffinity(0))
+        if choose_device(device).type == "cpu":
+            devices = ["cpu"] * (number or cores)
+        else:
+            gpus = [device] if ":" in device else [f"cuda:{gpu}" for gpu in range(torch.cuda.device_count())]
+            devices = [gpus[place % len(gpus)] for place in range(number or len(gpus))]
+        return cls(tuple(devices), max(1, cores // len(devices)))
 
 
 class DeviceImages:

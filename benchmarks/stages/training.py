@@ -34,6 +34,7 @@ def prepare(sample: Sample, images: int) -> Bench:
         labels=labels,
         assignment=torch.from_numpy(clusters.assignment.astype(np.int64)).to(device),
         cluster_class=torch.from_numpy(clusters.centroid_class.astype(np.int64)).to(device),
+        shares=torch.full((attributes, classes), 0.5, device=device),
         costs=torch.ones(attributes, classes, device=device),
         margins=torch.zeros(3, attributes, classes, device=device),
         config=config,

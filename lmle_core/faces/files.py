@@ -1,8 +1,8 @@
 """The files: procedural faces as a folder in exactly CelebA's layout.
 
 `img_align_celeba/000001.jpg` is image 0. The annotation files have CelebA's names and formats, and beside them
-`list_attr_clean_celeba.txt` holds the labels before label noise. Images 0 to 0.8 n are for training, up to 0.9 n for
-validation, the rest for the test, both boundaries on an identity.
+`list_attr_clean_celeba.txt` holds the labels before label noise. The first images are for training, the next for
+validation, the last for the test, both boundaries on an identity.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,6 +22,8 @@ from lmle_core.faces.streams import painter
 
 IMAGE_FOLDER = "img_align_celeba"
 JPEG_QUALITY = 90
+HELD_OUT = (0.1, 0.1)
+"""Shares of the identities for validation and test."""
 
 _BLOCK = 1000
 _LANDMARK_NAMES = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y"  # fmt: skip  # noqa: E501
@@ -54,7 +56,9 @@ def write_images(directory: Path, indices: range, seed: int) -> None:
         (folder / file_name(i)).write_bytes(simplejpeg.encode_jpeg(pixels, JPEG_QUALITY, "RGB", "420"))
 
 
-def write_annotations(directory: Path, images: int, seed: int, label_noise: float) -> None:
+def write_annotations(
+    directory: Path, images: int, seed: int, label_noise: float, held_out: tuple[float, float] = HELD_OUT
+) -> None:
     """Write the annotation files of a data set of this many images.
 
     Args:
@@ -62,6 +66,7 @@ def write_annotations(directory: Path, images: int, seed: int, label_noise: floa
         images: images in the whole data set.
         seed: the data set's seed.
         label_noise: share of wrong labels in the minority class, as `mislabel` says.
+        held_out: shares of the identities for validation and test.
 
     Raises:
         ValueError: if there are no images, or label_noise is outside [0, 0.5).
@@ -84,7 +89,7 @@ def write_annotations(directory: Path, images: int, seed: int, label_noise: floa
     _write_table(folder / "list_landmarks_align_celeba.txt", names, points, _LANDMARK_NAMES, width=4)
     _write_table(folder / "list_bbox_celeba.txt", names, boxes, "image_id x_1 y_1 width height", width=4)
     _write_table(folder / "identity_CelebA.txt", names, identity_of(population.indices)[:, None] + 1)
-    _write_table(folder / "list_eval_partition.txt", names, partition(images)[:, None])
+    _write_table(folder / "list_eval_partition.txt", names, partition(images, held_out)[:, None])
 
 
 def write_faces(
@@ -107,14 +112,14 @@ def write_faces(
             progress(block.stop)
 
 
-def partition(images: int) -> NDArray[np.int8]:
-    """The split of each image: 0 train, 1 valid, 2 test; 80, 10 and 10 % in whole identities."""
+def partition(images: int, held_out: tuple[float, float] = HELD_OUT) -> NDArray[np.int8]:
+    """The split of each image: 0 train, 1 valid, 2 test; the last two shares of the identities are held out, whole."""
     identity = identity_of(range(images))
     people = -(-images // IMAGES_PER_IDENTITY)
-    held_out = max(1, round(people / 10)) if people > 2 else 0
+    valid, test = (max(1, round(share * people)) if people > 2 else 0 for share in held_out)
     split = np.zeros(images, np.int8)
-    split[identity >= people - 2 * held_out] = 1
-    split[identity >= people - held_out] = 2
+    split[identity >= people - valid - test] = 1
+    split[identity >= people - test] = 2
     return split
 
 

@@ -3,18 +3,22 @@
 from lmle_core.training.round import (
     check_balance,
     images_of_a_batch,
+    images_seen,
     iterations_of_a_round,
     margin_table,
     train_round,
 )
+from lmle_core.training.rounds import train_rounds
 from lmle_core.training.table_mode import mine_quintuplets, mining_subset
 
 __all__ = [
     "check_balance",
     "images_of_a_batch",
+    "images_seen",
     "iterations_of_a_round",
     "margin_table",
     "mine_quintuplets",
     "mining_subset",
     "train_round",
+    "train_rounds",
 ]

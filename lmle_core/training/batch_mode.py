@@ -21,20 +21,10 @@ class BatchObjective:
 
     def __call__(self, network: Network, iteration: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The class-cost weighted mean over anchors and attributes, plus the weighted BCE."""
-        config = self.round.config
         positions = self.sampler(iteration)
-        output = network(augmented(self.round.images, positions, config, (*self.round.seed, iteration)))
+        output = network(augmented(self.round.images, positions, self.round.config, (*self.round.seed, iteration)))
         picks = self.round.on_device(positions)
-        labels = self.round.labels[picks]
-        costs = torch.gather(self.round.costs, 1, labels.T).flatten()  # (A · B,), ordered by attribute
-        headers = self._headers(output, picks, iteration)
-        loss = (costs * headers.total).mean()
-        figures = figures_of(headers, config.loss.kind)
-        if config.loss.bce_weight:
-            bce = cross_entropy(output.logits, labels)
-            loss = loss + config.loss.bce_weight * (bce * costs.view(bce.shape[1], bce.shape[0]).T).mean()
-            figures["loss_bce"] = bce.detach().mean()
-        return loss, figures
+        return weighed(self.round, output, picks, self._headers(output, picks, iteration))
 
     def _headers(self, output: Output, picks: Tensor, iteration: int) -> Headers:
         loss, pools = self.round.config.loss, self.round.config.quintuplets
@@ -60,3 +50,16 @@ class BatchObjective:
         )
         margins = torch.gather(self.round.margins, 2, self.round.labels[picks].T.expand(3, -1, -1)).flatten(1)
         return triple_header_hinge(distances, margins)
+
+
+def weighed(round_: Round, output: Output, picks: Tensor, headers: Headers) -> tuple[Tensor, dict[str, Tensor]]:
+    """The class-cost weighted mean of the headers over a batch's anchors and attributes, plus the weighted BCE."""
+    loss, labels = round_.config.loss, round_.labels[picks]
+    costs = torch.gather(round_.costs, 1, labels.T).flatten()  # (A · B,), ordered by attribute
+    total = loss.embedding_weight * (costs * headers.total).mean()
+    figures = figures_of(headers, loss.kind)
+    if loss.bce_weight:
+        bce = cross_entropy(output.logits, labels)
+        total = total + loss.bce_weight * (bce * costs.view(bce.shape[1], bce.shape[0]).T).mean()
+        figures["loss_bce"] = bce.detach().mean()
+    return total, figures

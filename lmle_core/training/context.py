@@ -20,6 +20,7 @@ class Round:
         labels: shape (M, A), int64.
         assignment: the round's cluster of each image, shape (M, A), int64, numbered over all classes.
         cluster_class: class of each cluster, shape (A, K), int64, −1 for none.
+        shares: of each class in training, shape (A, C), float32.
         costs: of each class, shape (A, C); ones where the batches themselves balance the classes.
         margins: g1, g2, g3 for the anchors of each class, shape (3, A, C).
         config: the run's configuration.
@@ -30,6 +31,7 @@ class Round:
     labels: Tensor
     assignment: Tensor
     cluster_class: Tensor
+    shares: Tensor
     costs: Tensor
     margins: Tensor
     config: Config
@@ -46,9 +48,5 @@ class Round:
 
 def figures_of(headers: Headers, kind: str) -> dict[str, Tensor]:
     """What is logged of a loss: the mean of each part, and the share of anchors that still have one."""
-    names = (
-        ("loss_class", "loss_cluster")
-        if kind == "softmax-ratio"
-        else ("loss_header_1", "loss_header_2", "loss_header_3")
-    )
+    names = ("loss_header_1", "loss_header_2", "loss_header_3") if kind == "hinge" else ("loss_class", "loss_cluster")
     return {**dict(zip(names, headers.means(), strict=True)), "active_share": headers.active_share()}

@@ -14,11 +14,12 @@ from lmle_core.losses import class_costs
 from lmle_core.margins import margins_of
 from lmle_core.network import load_network, save_network
 from lmle_core.optimise import CHECKPOINT, Objective, Schedule, Trained, optimise
-from lmle_core.prior import Progress, class_count, network_spec, starting_network
+from lmle_core.prior import Progress, class_count, class_shares, network_spec, starting_network
 from lmle_core.quintuplets import Quintuplets
 from lmle_core.sampling import make_sampler
 from lmle_core.store import TRAIN, ImageStore
 from lmle_core.training.batch_mode import BatchObjective
+from lmle_core.training.centroid_mode import CentroidObjective
 from lmle_core.training.context import Round
 from lmle_core.training.table_mode import TableObjective, mining_subset
 
@@ -73,16 +74,19 @@ def train_round(
         labels=torch.from_numpy(labels).to(device),
         assignment=torch.from_numpy(clusters.assignment.astype(np.int64)).to(device),
         cluster_class=torch.from_numpy(clusters.centroid_class.astype(np.int64)).to(device),
+        shares=torch.from_numpy(class_shares(labels, classes)).float().to(device),
         costs=costs.to(device),
         margins=torch.from_numpy(margin_table(labels, clusters, classes, config)).to(device),
         config=config,
         seed=seed,
     )
     objective: Objective = BatchObjective(round_, sampler)
+    if config.loss.kind == "centroid-margin":
+        objective, every = CentroidObjective(round_, sampler), _multiple(every, config)
     if quintuplets is not None:
         objective = TableObjective(round_, quintuplets, mining_subset(len(rows), config, number))
-        if objective.redraws:  # a continued training mines at its first iteration
-            every = -(-every // config.quintuplets.redraw) * config.quintuplets.redraw
+        if objective.redraws:
+            every = _multiple(every, config)
     trained = optimise(
         network,
         objective,
@@ -117,6 +121,20 @@ def images_of_a_batch(config: Config) -> int:
     return config.training.batch * (IMAGES_OF_A_QUINTUPLET if config.quintuplets.mode == "table" else 1)
 
 
+def images_seen(config: Config, images: int, *, rounds: bool = True) -> int:
+    """Images that a whole run forwards in training, repeats counted: by the prior's network, and by all rounds.
+
+    Args:
+        config: the run's configuration.
+        images: of the training split.
+        rounds: False: by the prior alone.
+    """
+    prior = round(config.prior.epochs * images) if config.prior.kind in {"bce", "identity"} else 0
+    if not rounds:
+        return prior
+    return prior + config.training.rounds * iterations_of_a_round(images, config) * images_of_a_batch(config)
+
+
 def margin_table(labels: np.ndarray, clusters: Clusters, classes: int, config: Config) -> np.ndarray:
     """Margins g1, g2, g3 of the anchors of each class of each attribute, float32 (3, A, C), in the distance's units."""
     sizes = np.stack([(labels == c).sum(0) for c in range(classes)], axis=1)
@@ -136,8 +154,13 @@ def check_balance(config: Config, attributes: int) -> None:
         )
 
 
+def _multiple(every: int, config: Config) -> int:
+    """Iterations between checkpoints where what is drawn anew must be drawn first by a continued training."""
+    return -(-every // config.quintuplets.redraw) * config.quintuplets.redraw
+
+
 def _balanced(config: Config, attributes: int) -> bool:
     """Whether batches or loss balance the classes already, so that class costs would do it twice."""
     loss, sampler = config.loss, config.training.sampler
     class_equal = config.quintuplets.mode == "table" or (attributes == 1 and sampler in {"auto", "class-equal"})
-    return class_equal or (loss.kind == "softmax-ratio" and loss.adjusted)
+    return class_equal or loss.kind == "centroid-margin" or (loss.kind == "softmax-ratio" and loss.adjusted)
