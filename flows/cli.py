@@ -63,16 +63,54 @@ def run(
     from flows.local import run_here
     from lmle_core.config import load_config
 
-    given = list(settings or [])
-    if data is not None:
-        if not data.is_dir():
-            raise UsageError(f"--data {data}: no such folder")
-        given.append(f"data.directory={json.dumps(str(data.resolve()))}")
+    given = _laid_over(settings, data, workspace)
     if seed is not None:
         given.append(f"seed={seed}")
-    if workspace is not None:
-        given.append(f"engines.workspace={json.dumps(str(workspace))}")
     run_here(load_config(preset, given))
+
+
+@app.command()
+def compare(
+    methods: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--methods", "-m", help="Of the catalogue, the first is compared with the others; may be repeated."
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each method, each from a seed of its own.")] = 3,
+    name: Annotated[str, typer.Option(help="Of the comparison.")] = "comparison",
+    preset: Preset = None,
+    data: DataFolder = None,
+    settings: Settings = None,
+    workspace: Workspace = None,
+) -> None:
+    """Train methods on the same data, seed by seed, and compare the first with the others."""
+    from flows.local import compare_here
+    from lmle_core.config import load_config
+    from lmle_core.methods.catalogue import DEFAULT_METHODS
+
+    chosen = tuple(part for entry in methods or DEFAULT_METHODS for part in entry.split(","))
+    compare_here({name: load_config(preset, _laid_over(settings, data, workspace))}, chosen, seeds)
+
+
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="faces, faces-ablation, faces-gpu, digits, or celeba with --data.")],
+    seeds: Annotated[int | None, typer.Option(min=1, help="Instead of the study's own number.")] = None,
+    methods: Annotated[list[str] | None, typer.Option("--methods", "-m", help="Instead of the study's own.")] = None,
+    data: DataFolder = None,
+    settings: Settings = None,
+    workspace: Workspace = None,
+) -> None:
+    """Run one of the studies behind docs/results.md; started again, it continues where it was."""
+    from flows.local import compare_here
+    from lmle_core.studies import find_study
+
+    found = find_study(name)
+    if found.name == "celeba" and data is None:
+        raise UsageError("the study of CelebA needs the data: lmle study celeba --data DIR")
+    chosen = tuple(part for entry in methods or found.methods for part in entry.split(","))
+    compare_here(found.configs(_laid_over(settings, data, workspace)), chosen, seeds or found.seeds)
 
 
 @app.command()
@@ -282,6 +320,18 @@ def bench(
     chosen = choose_scale(scale)
     folder = workspace_path(workspace) / "bench" / chosen.name
     run_suite(stages or [], chosen, folder, RECORDS, ["lmle", "bench", *(stages or []), "--scale", chosen.name])
+
+
+def _laid_over(settings: list[str] | None, data: Path | None, workspace: Path | None) -> list[str]:
+    """The settings with those of the options `--data` and `--workspace`."""
+    given = list(settings or [])
+    if data is not None:
+        if not data.is_dir():
+            raise UsageError(f"--data {data}: no such folder")
+        given.append(f"data.directory={json.dumps(str(data.resolve()))}")
+    if workspace is not None:
+        given.append(f"engines.workspace={json.dumps(str(workspace))}")
+    return given
 
 
 def main(arguments: list[str] | None = None) -> None:

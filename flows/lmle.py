@@ -36,7 +36,7 @@ def lmle(config: Config = DEFAULTS, directory: Path | None = None) -> dict[str, 
     workspace.mkdir(parents=True, exist_ok=True)
     with Workers(config.engines) as workers:
         stages = Stages(config, workspace, workers)
-        store = stages.ingest(stages.source())
+        store = stages.store()
         check_data(store, config)
         run = stages.name(store)
         say(f"{'run':<12} {run}, data {store.digest[:12]}")

@@ -1,10 +1,13 @@
-"""A run in this process: its Prefect API, its progress on the terminal, and what to do with the result."""
+"""A flow in this process: its Prefect API, its progress on the terminal, and what to do with the result."""
 
+import json
 import os
 import shlex
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from flows.console import progress_shown
+from flows.console import Tally, progress_shown
 from flows.exits import UsageError
 from flows.interrupts import interruptible
 from infra.prefect_server import prefect_api
@@ -21,6 +24,46 @@ def run_here(config: Config) -> Path:
     Returns:
         The run's directory.
     """
+    with served(config) as (stages, wait):
+        from flows.lmle import lmle  # seconds; the API starts meanwhile
+
+        wait()
+        found = lmle(config)
+    directory = Path(found["run"])
+    _print_stages(stages)
+    _conclude(config, workspace_path(config.engines.workspace), directory)
+    return directory
+
+
+def compare_here(configs: Mapping[str, Config], methods: tuple[str, ...], seeds: int) -> None:
+    """Run the flow `compare` for each configuration, and print the tables and where they are.
+
+    Args:
+        configs: by the name of the comparison.
+        methods: of the catalogue; the first is the reference.
+        seeds: how many.
+    """
+    first = next(iter(configs.values()))
+    found = {}
+    with served(first) as (stages, wait):
+        from flows.compare import compare
+
+        wait()
+        for name, config in configs.items():
+            found[name] = Path(compare(config, methods, seeds, name)["comparison"])
+    _print_stages(stages)
+    for name, directory in found.items():
+        _conclude_comparison(name, directory)
+    print(f"\nMLflow  {_tracking_uri(first)}")
+
+
+@contextmanager
+def served(config: Config) -> Iterator[tuple[Tally, Callable[[], None]]]:
+    """A Prefect API for a flow of a configuration, its progress shown; yields the count of stages, and what waits.
+
+    Raises:
+        UsageError: where the configured data folder is not there.
+    """
     if config.data.directory is not None and not config.data.directory.is_dir():
         raise UsageError(f"data.directory {config.data.directory}: no such folder")
     workspace = workspace_path(config.engines.workspace)
@@ -29,31 +72,45 @@ def run_here(config: Config) -> Path:
         for name, value in addresses.environment().items():
             os.environ.setdefault(name, value)
     with interruptible(), progress_shown() as stages, prefect_api(workspace) as api:
-        from flows.lmle import lmle  # seconds; the API starts meanwhile
-        from tasks.progress import say
 
-        seconds = api.wait()
-        say(f"{'prefect':<12} {'at ' + api.url if api.child is None else f'own API, up after {seconds:.1f} s'}")
-        found = lmle(config)
-    directory = Path(found["run"])
+        def wait() -> None:
+            from tasks.progress import say
+
+            seconds = api.wait()
+            say(f"{'prefect':<12} {'at ' + api.url if api.child is None else f'own API, up after {seconds:.1f} s'}")
+
+        yield stages, wait
+
+
+def _print_stages(stages: Tally) -> None:
     how = f"{stages.found} found done, {stages.anew} done anew" if stages.anew else f"all {stages.found} found done"
     print(f"stages  {how}\n")
-    _conclude(config, workspace, directory)
-    return directory
 
 
 def _conclude(config: Config, workspace: Path, directory: Path) -> None:
     from flows.runs import find_run
     from flows.tables import print_summary
-    from tasks.mlflow_store import tracking_uri
 
     print_summary(find_run(workspace, str(directory)).summary)
     option = "" if workspace == workspace_path() else f" --workspace {shlex.quote(str(workspace))}"
     print(
         f"\nreport  {directory / 'report.html'}"
         f"\nmodel   {directory / 'model'}, registered as models:/{config.engines.model}"
-        f"\nMLflow  {tracking_uri(config.engines, workspace)}"
+        f"\nMLflow  {_tracking_uri(config)}"
         f"\n\nnext:   lmle predict {directory.name} IMAGE…{option}"
         f"\n        lmle show {directory.name}{option}"
         f"\n        lmle up{option}   (then Prefect's UI is at http://127.0.0.1:4200, MLflow's at http://127.0.0.1:5000)"
     )
+
+
+def _conclude_comparison(name: str, directory: Path) -> None:
+    from flows.tables import print_comparison
+
+    print_comparison(name, json.loads((directory / "comparison.json").read_text()))
+    print(f"tables  {directory / 'comparison.md'}, comparison.csv beside it\nfigures {directory / 'figures'}\n")
+
+
+def _tracking_uri(config: Config) -> str:
+    from tasks.mlflow_store import tracking_uri
+
+    return tracking_uri(config.engines, workspace_path(config.engines.workspace))

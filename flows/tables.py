@@ -47,6 +47,30 @@ def print_summary(summary: Mapping[str, Any]) -> None:
     console().print(table)
 
 
+def print_comparison(name: str, comparison: Mapping[str, Any]) -> None:
+    """A line for each method and rule of a comparison, the best first, with the reference's gain over it."""
+    reference = " by ".join(comparison["reference"])
+    table = Table(title=f"{name}: {len(comparison['seeds'])} seeds", title_justify="left", box=None, pad_edge=False)
+    for column in ("method", "rule"):
+        table.add_column(column)
+    clean = any(each["scores_clean"] for each in comparison["standings"])
+    for column in ("balanced", "95 % interval", *(["on clean labels"] if clean else []), f"{reference} gains", "95 %"):
+        table.add_column(column, justify="right")
+    for each in comparison["standings"]:
+        own, gained = each["scores"]["balanced_accuracy"], (each["difference"] or {}).get("over_seeds")
+        table.add_row(
+            each["method"],
+            each["rule"],
+            _percent(own["mean"]),
+            _interval(_ends(own)),
+            *([_percent((each["scores_clean"] or {}).get("balanced_accuracy", {}).get("mean"))] if clean else []),
+            "" if gained is None else f"{100 * gained['mean']:+.2f}",
+            "" if gained is None or gained["low"] is None else _interval(_ends(gained)),
+            style="bold" if [each["method"], each["rule"]] == comparison["reference"] else "",
+        )
+    console().print(table)
+
+
 def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A plain table."""
     table = Table(*columns, box=None, pad_edge=False)
@@ -102,6 +126,10 @@ def write_predictions(found: Sequence[Classified], output: str) -> None:
                 ("attribute", *(each.file.name for each in block)),
                 [(name, *(f"{each.labels[name]}  {each.margins[name]:6.3f}" for each in block)) for name in attributes],
             )
+
+
+def _ends(estimate: Mapping[str, Any]) -> Sequence[float] | None:
+    return None if estimate["low"] is None else (estimate["low"], estimate["high"])
 
 
 def _percent(value: float | None) -> str:

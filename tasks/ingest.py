@@ -87,7 +87,7 @@ def synthesise(data: Data, seed: int, workspace: Path, connect: Connect, progres
     """A committed data set of procedural faces in CelebA's layout, at `workspace/stages/synth/<key>/`.
 
     Args:
-        data: number of images and share of label noise.
+        data: number of images, share of label noise, shares held out.
         seed: image i depends on it and on i alone.
         workspace: where artefacts go.
         connect: gives the client of the cluster that draws, whose workers see the workspace; called if needed.
@@ -98,7 +98,7 @@ def synthesise(data: Data, seed: int, workspace: Path, connect: Connect, progres
     """
     from lmle_core.faces import write_annotations
 
-    inputs = {"images": data.images, "label_noise": data.label_noise, "seed": seed}
+    inputs = {"images": data.images, "label_noise": data.label_noise, "held_out": data.held_out, "seed": seed}
     key = stage_key("synth", code_version("lmle_core.faces"), inputs)
 
     def make(partial: Path, record: dict[str, Any]) -> None:
@@ -110,7 +110,7 @@ def synthesise(data: Data, seed: int, workspace: Path, connect: Connect, progres
                 done += count
                 if progress is not None:
                     progress(done, data.images)
-        write_annotations(partial, data.images, seed, data.label_noise)
+        write_annotations(partial, data.images, seed, data.label_noise, data.held_out)
         shutil.rmtree(partial / DRAWN)
 
     reference, _ = make_once(workspace.absolute() / "stages" / "synth" / key, "synth", inputs, make, resume=True)

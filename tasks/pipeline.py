@@ -43,13 +43,20 @@ class Stages:
         if settings.directory is not None:
             return settings.directory
         faces = self._do(
-            data.synth, images=settings.images, label_noise=settings.label_noise, seed=self.config.seed,
-            workers=self.workers,
+            data.synth, images=settings.images, label_noise=settings.label_noise, held_out=settings.held_out,
+            seed=self.config.seed, workers=self.workers,
         )  # fmt: skip
         return Path(faces.path)
 
+    def store(self) -> Reference:
+        """The image store of what the configuration names: a folder, procedural faces or digits."""
+        settings = self.config.data
+        if settings.directory is None and settings.source == "digits":
+            return self._do(data.digits, data=self.config.view("data.removed", *INGESTED).data, seed=self.config.seed)
+        return self.ingest(self.source())
+
     def ingest(self, directory: Path) -> Reference:
-        """The image store."""
+        """The image store of a folder in CelebA's layout."""
         return self._do(
             data.ingest_images, directory=directory, fingerprint=read_celeba(directory).fingerprint(),
             data=self.config.view(*INGESTED).data, workers=self.workers,

@@ -7,7 +7,7 @@ from lmle_core.config import Config
 from lmle_core.device import choose_device, set_threads
 from lmle_core.prior import fit_pca, make_prior, train_classifier
 from lmle_core.store import TRAIN, ImageStore
-from lmle_core.training import images_of_a_batch, iterations_of_a_round
+from lmle_core.training import images_seen
 from tasks.progress import Progress
 from tasks.stage import stage
 
@@ -44,5 +44,4 @@ def pca(directory: Path, store: Reference, config: Config, workspace: Path) -> N
 def epochs_seen(config: Config, store: Reference) -> float:
     """Passes over the training split that a whole run makes: pre-training on the attributes, and all rounds."""
     images = len(ImageStore.open(store.path).rows(TRAIN))
-    rounds = config.training.rounds * iterations_of_a_round(images, config) * images_of_a_batch(config) / images
-    return round(rounds + (config.prior.epochs if config.prior.kind in {"bce", "identity"} else 0), 6)
+    return round(images_seen(config, images) / images, 6)

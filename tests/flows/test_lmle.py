@@ -63,8 +63,12 @@ class Finished:
         return (self.directory / "summary.json").read_bytes()
 
 
+def executable() -> str:
+    return str(Path(sys.executable).parent / "lmle")
+
+
 def command(workspace: Path, *settings: str) -> list[str]:
-    words = [str(Path(sys.executable).parent / "lmle"), "run", "--workspace", str(workspace)]
+    words = [executable(), "run", "--workspace", str(workspace)]
     return words + [word for setting in (*TINY, *settings) for word in ("--set", setting)]
 
 

@@ -1,0 +1,164 @@
+"""The flow: seed by seed ingest → each method's trials → the settings that validation chose, every seed → tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.futures import PrefectFuture, as_completed
+from prefect.task_runners import ProcessPoolTaskRunner
+
+from flows.exits import UsageError
+from infra.settings import workspace_path
+from lmle_core.artefact import Reference, digest_of
+from lmle_core.config import Config, Engines
+from lmle_core.device import Places
+from lmle_core.methods.catalogue import DEFAULT_METHODS, Method, find_method
+from tasks.compare import VIEW, comparison, experiment, publish_comparison, validation_of
+from tasks.gates import check_data, check_settings
+from tasks.pipeline import Stages
+from tasks.progress import say
+from tasks.record_comparison import record_comparison
+from tasks.stage import done
+from tasks.workers import Workers
+
+DEFAULTS = Config()
+
+
+@flow(name="compare")
+def compare(
+    config: Config = DEFAULTS,
+    methods: tuple[str, ...] = DEFAULT_METHODS,
+    seeds: int = 3,
+    study: str = "comparison",
+    directory: Path | None = None,
+) -> dict[str, str]:
+    """Train every method from every seed on the same data, and compare the first one with all others.
+
+    The settings of a method are chosen once, on the validation split of the first seed, among as many trials for each
+    method that has any. Experiments run in processes of their own, one a core or a GPU.
+
+    Args:
+        config: data, trunk and budget; its seed is the first one.
+        methods: names of the catalogue; the first is the reference that the others are compared with.
+        seeds: how many. Each draws its own procedural faces or digits; a folder's images are the same for all.
+        study: name of the comparison.
+        directory: a folder in CelebA's layout; replaces `config.data.directory` where given.
+
+    Returns:
+        `comparison`: the directory of its tables and figures.
+    """
+    if directory is not None:
+        config = config.model_copy(update={"data": config.data.model_copy(update={"directory": directory})})
+    chosen = [find_method(name) for name in dict.fromkeys(methods)]
+    if not chosen or seeds < 1:
+        raise UsageError(f"expected at least one method and one seed, found {len(chosen)} and {seeds}")
+    workspace = workspace_path(config.engines.workspace)
+    check_settings(config)
+    workspace.mkdir(parents=True, exist_ok=True)
+    numbers = range(config.seed, config.seed + seeds)
+    stores = _stores(config, numbers, workspace)
+    runs = Runs(config, stores, study, workspace)
+    runs.train([(method, config.seed, settings) for method in chosen for settings in method.trials])
+    trials = {method.name: runs.tried(method) for method in chosen}
+    best = {name: max(tried, key=lambda each: each["validation"])["settings"] for name, tried in trials.items()}
+    runs.train([(method, seed, best[method.name]) for seed in numbers for method in chosen])
+    found = [runs.made[method.name, seed, digest_of(best[method.name])] for method in chosen for seed in numbers]
+    shared = config.data.directory is not None or config.data.source == "digits"
+    compared = done(
+        comparison, experiments=found, reference=(chosen[0].name, chosen[0].rules[0]), trials=trials,
+        shared=shared, config=config.view("seed", "evaluation.bootstrap"), workspace=workspace,
+    )  # fmt: skip
+    record_comparison(compared, found, study, config, workspace)
+    return {"comparison": str(publish_comparison(compared, study, workspace))}
+
+
+@dataclass
+class Runs:
+    """The experiments of a comparison, spread over processes.
+
+    Attributes:
+        config: of the comparison.
+        stores: of each seed.
+        study: name of the comparison.
+        workspace: where artefacts go.
+        made: by method, seed and digest of the settings.
+    """
+
+    config: Config
+    stores: Mapping[int, Reference]
+    study: str
+    workspace: Path
+    made: dict[tuple[str, int, str], Reference] = field(default_factory=dict)
+
+    def train(self, jobs: Sequence[tuple[Method, int, Mapping[str, Any]]]) -> None:
+        """Run what is not made yet; all are tried before a failure is raised."""
+        wanted = [job for job in jobs if (job[0].name, job[1], digest_of(dict(job[2]))) not in self.made]
+        places = Places.of(self.config.engines.device, self.config.engines.parallel)
+        failures = []
+        with ProcessPoolTaskRunner(max_workers=min(len(places.devices), max(1, len(wanted)))) as runner:
+            futures = {
+                self._submit(runner, *job, engines): job
+                for job, engines in zip(wanted, cycle(self._engines(places)), strict=False)
+            }
+            for number, future in enumerate(as_completed(list(futures)), 1):
+                method, seed, settings = futures[future]
+                name = f"{method.name}, seed {seed}{_words(settings)}"
+                try:
+                    self.made[method.name, seed, digest_of(dict(settings))] = future.result()
+                    say(f"{'experiment':<12} {number} of {len(wanted)}: {name}")
+                except Exception as error:
+                    failures.append(f"{name}: {type(error).__name__}: {error}")
+                    say(f"{'experiment':<12} {number} of {len(wanted)} failed: {failures[-1]}")
+        if failures:
+            raise RuntimeError(
+                f"{len(failures)} of {len(wanted)} experiments failed; the others are kept, and the same command tries "
+                "these again:\n" + "\n".join(failures)
+            )
+
+    def tried(self, method: Method) -> list[dict[str, Any]]:
+        """What was tried on the first seed: the settings and the balanced accuracy on validation, by the own rule."""
+        return [
+            {
+                "settings": dict(settings),
+                "validation": validation_of(
+                    self.made[method.name, self.config.seed, digest_of(dict(settings))], method.rules[0]
+                ),
+            }
+            for settings in method.trials
+        ]
+
+    def _engines(self, places: Places) -> list[Engines]:
+        """The engines of each place: its device, and its part of the cores."""
+        return [
+            self.config.engines.model_copy(update={"device": device, "threads": places.threads})
+            for device in places.devices
+        ]
+
+    def _submit(
+        self, runner: ProcessPoolTaskRunner, method: Method, seed: int, settings: Mapping[str, Any], engines: Engines
+    ) -> PrefectFuture[Reference]:
+        view = self.config.model_copy(update={"seed": seed}).view(*VIEW).model_copy(update={"engines": engines})
+        return runner.submit(
+            experiment,
+            {
+                "store": self.stores[seed], "method": method.name, "settings": dict(settings), "config": view,
+                "study": self.study, "workspace": self.workspace,
+            },
+        )  # fmt: skip
+
+
+def _stores(config: Config, seeds: Sequence[int], workspace: Path) -> dict[int, Reference]:
+    stores = {}
+    with Workers(config.engines) as workers:
+        for seed in seeds:
+            stages = Stages(config.model_copy(update={"seed": seed}), workspace, workers)
+            stores[seed] = stages.store()
+            check_data(stores[seed], config)
+    return stores
+
+
+def _words(settings: Mapping[str, Any]) -> str:
+    return "".join(f", {name} {value}" for name, value in settings.items())

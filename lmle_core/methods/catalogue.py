@@ -1,0 +1,138 @@
+"""The methods that are compared: what each is trained on, the settings that are tried, and how it may decide."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from lmle_core.config import ConfigError
+from lmle_core.methods import cross_entropy, triplets
+from lmle_core.methods.rectification import Rectification
+from lmle_core.optimise import Objective
+
+Settings = Mapping[str, Any]
+NO_SETTINGS: Settings = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to classify.
+
+    Attributes:
+        name: in commands and records.
+        title: in tables.
+        source: where it was published.
+        rules: decision rules, names of `lmle_core.methods.decisions.RULES`; the first is the method's own, by which the
+            validation split chooses among the trials.
+        trials: settings that are tried: `section.key` is the configuration's, any other name an argument of the
+            objective.
+        objective: makes the objective from a lesson and the settings; None: the rounds of LMLE.
+        rounds: whether it sees as many images as all rounds, or as the prior alone.
+        embeds: whether its embedding heads are trained.
+        prior_bias: whether its classifier starts at the log shares of the classes, or unbiased.
+    """
+
+    name: str
+    title: str
+    source: str
+    rules: tuple[str, ...]
+    trials: tuple[Settings, ...]
+    objective: Callable[..., Objective] | None
+    rounds: bool = True
+    embeds: bool = False
+    prior_bias: bool = True
+
+
+def _tried(name: str, *values: Any) -> tuple[Settings, ...]:
+    return tuple({name: value} for value in values)
+
+
+RATES = _tried("training.learning_rate", 2e-3, 4e-3)
+"""Tried for a loss that has no setting of its own."""
+THRESHOLDS = ("prior", "optimum", "half")
+PLACES = ("clusters", "nearest-mean", "knn")
+"""Rules over embeddings."""
+
+
+def _lmle(name: str, title: str, *trials: Settings, rules: tuple[str, ...] = (*PLACES, "prior")) -> Method:
+    """LMLE, or LMLE with a part of it changed; an ablation has one trial, since nothing else may differ."""
+    return Method(name, title, "Huang et al., CVPR 2016", rules, trials or (NO_SETTINGS,), objective=None, embeds=True)
+
+
+_ALL = (
+    _lmle("lmle", "LMLE", *_tried("loss.temperature", 0.1, 0.3)),
+    Method(
+        "bce", "BCE", "Liu et al., ICCV 2015 (ANet), its stand-in",
+        (*THRESHOLDS, "features-clusters", "features-nearest-mean", "svm"), RATES, cross_entropy.plain,
+    ),
+    Method(
+        "class-weighted", "class-weighted BCE", "King and Zeng, Political Analysis 2001",
+        ("half", "optimum", "features-clusters"), _tried("exponent", 0.5, 1.0), cross_entropy.class_weighted,
+        prior_bias=False,
+    ),
+    Method(
+        "resampled", "re-sampled BCE", "He and Garcia, TKDE 2009", ("half", "optimum", "features-clusters"), RATES,
+        cross_entropy.resampled, prior_bias=False,
+    ),
+    Method(
+        "focal", "focal loss", "Lin et al., ICCV 2017", ("optimum", "half", "features-clusters"),
+        _tried("gamma", 1.0, 2.0), cross_entropy.focal,
+    ),
+    Method(
+        "ldam", "LDAM, deferred re-weighting", "Cao et al., NeurIPS 2019", ("half", "optimum", "features-clusters"),
+        _tried("margin", 0.25, 0.5), cross_entropy.label_margin,
+    ),
+    Method(
+        "logit-adjusted", "logit adjustment", "Menon et al., ICLR 2021; Ren et al., NeurIPS 2020",
+        ("adjusted", "optimum", "features-clusters"), RATES, cross_entropy.logit_adjusted, prior_bias=False,
+    ),
+    Method(
+        "triplet", "triplet, semi-hard", "Schroff et al., CVPR 2015", ("knn", "clusters", "nearest-mean"),
+        _tried("margin", 0.2, 0.4), triplets.semi_hard, embeds=True,
+    ),
+    Method(
+        "triplet-batch-hard", "triplet, batch-hard", "Hermans et al., 2017", ("knn", "clusters", "nearest-mean"),
+        _tried("margin", 0.2, 0.4), triplets.batch_hard, embeds=True,
+    ),
+    Method(
+        "crl", "class rectification", "Dong et al., ICCV 2017", (*THRESHOLDS, "clusters"),
+        _tried("strength", 0.1, 0.5), Rectification, embeds=True,
+    ),
+    _lmle("clmle", "CLMLE", *({"loss.kind": "centroid-margin", "loss.angles": angles}
+                              for angles in ((0.05, 0.02), (0.2, 0.1)))),
+    Method(
+        "prior-features", "prior features", "Huang et al., CVPR 2016 (round 0)",
+        ("features-clusters", "features-nearest-mean"), RATES, cross_entropy.plain, rounds=False,
+    ),
+    _lmle("lmle-without-cluster-term", "LMLE without the cluster term", {"loss.cluster_weight": 0.0}),
+    _lmle("lmle-without-bce", "LMLE without BCE", {"loss.bce_weight": 0.0}),
+    _lmle("lmle-hinge", "LMLE, hinge instead of the softmax ratio", {"loss.kind": "hinge"}),
+    _lmle("lmle-costs", "LMLE, class costs instead of the adjustment", {"loss.adjusted": False}),
+    _lmle("lmle-minority", "LMLE, minority batches", {"training.sampler": "minority"}),
+    _lmle("lmle-one-round", "LMLE, one round"),
+    _lmle("lmle-cold", "LMLE, cold start"),
+    _lmle("table", "LMLE, table mode, repaired"),
+    _lmle("table-literal", "LMLE, table mode by the letter"),
+)  # fmt: skip
+
+METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in _ALL})
+"""By name, the shipped recipe first."""
+
+DEFAULT_METHODS = (
+    "lmle", "bce", "class-weighted", "resampled", "focal", "ldam", "logit-adjusted", "triplet", "crl", "clmle",
+    "prior-features",
+)  # fmt: skip
+
+
+def find_method(name: str) -> Method:
+    """A method by its name.
+
+    Raises:
+        ConfigError: for an unknown one, with the nearest known.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    near = difflib.get_close_matches(name, METHODS, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(METHODS)}"
+    raise ConfigError(f"unknown method {name!r}; {hint}")

@@ -1,0 +1,58 @@
+"""The studies: data, budget, methods and seeds; a study has a comparison for each of its variants."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from lmle_core.config import Config, ConfigError, load_config
+from lmle_core.methods.catalogue import METHODS
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study.
+
+    Attributes:
+        name: of the study, and of its preset.
+        preset: of `lmle_core/presets`.
+        methods: names of the catalogue; the first is the reference.
+        seeds: how many.
+        variants: settings that are laid over the preset, by the name of the comparison that they make.
+    """
+
+    name: str
+    preset: str
+    methods: tuple[str, ...]
+    seeds: int
+    variants: Mapping[str, tuple[str, ...]]
+
+    def configs(self, settings: list[str] | None = None) -> dict[str, Config]:
+        """The configuration of each comparison, with further settings laid over it. Raises ConfigError."""
+        return {name: load_config(self.preset, [*own, *(settings or [])]) for name, own in self.variants.items()}
+
+
+MATTER = ("lmle", "bce", "class-weighted", "resampled", "logit-adjusted", "ldam", "focal", "triplet", "crl", "clmle")
+ABLATIONS = tuple(name for name in METHODS if name.startswith(("lmle-", "table")))
+REMOVED = (0.0, 0.2, 0.4, 0.9)
+
+STUDIES: Mapping[str, Study] = MappingProxyType(
+    {
+        study.name: study
+        for study in (
+            Study("faces", "study-faces", MATTER, 3, {"faces": ()}),
+            Study("faces-ablation", "study-faces", ("lmle", *ABLATIONS), 3, {"faces-ablation": ()}),
+            Study("faces-gpu", "study-faces-gpu", (*MATTER, "triplet-batch-hard", "prior-features"), 5,
+                  {"faces-gpu": ()}),
+            Study("digits", "study-digits", MATTER, 5,
+                  {f"digits-{100 * share:.0f}": (f"data.removed={share}",) for share in REMOVED}),
+            Study("celeba", "study-celeba", (*MATTER, "triplet-batch-hard", "prior-features"), 5, {"celeba": ()}),
+        )
+    }
+)  # fmt: skip
+
+
+def find_study(name: str) -> Study:
+    """A study by its name. Raises ConfigError for an unknown one."""
+    if name not in STUDIES:
+        raise ConfigError(f"unknown study {name!r}: expected {', '.join(STUDIES)}")
+    return STUDIES[name]

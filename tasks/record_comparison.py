@@ -1,0 +1,114 @@
+"""A comparison in MLflow: one parent run with its tables and figures, and a child run for each method and seed."""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from lmle_core.artefact import Reference
+from lmle_core.comparison.experiment import Experiment
+from lmle_core.config import Config
+from lmle_core.methods.catalogue import METHODS
+from tasks.mlflow_entities import flatten
+from tasks.mlflow_store import connect, own_store, tracking_uri
+
+COMPARISON_TAG, EXPERIMENT_TAG = "lmle.comparison", "lmle.experiment"
+SUFFIX = "-comparisons"
+"""Of the name of MLflow's experiment: comparisons have metrics of their own, and few of them."""
+
+
+def record_comparison(
+    compared: Reference, experiments: Sequence[Reference], study: str, config: Config, workspace: Path
+) -> str:
+    """Record a comparison and its experiments once; what is there already is left as it is.
+
+    Args:
+        compared: artefact of the comparison.
+        experiments: of every method and seed.
+        study: its name.
+        config: of the comparison.
+        workspace: whose MLflow store is used where the configuration names none.
+
+    Returns:
+        MLflow's identity of the parent run.
+    """
+    uri = tracking_uri(config.engines, workspace)
+    _, client = connect(uri)
+    home = _experiment(client, config.engines.experiment + SUFFIX, uri, workspace)
+    parent = _find(client, home, COMPARISON_TAG, compared.digest)
+    if parent is None:
+        parent = client.create_run(home, run_name=study, tags={COMPARISON_TAG: compared.digest}).info.run_id
+    for reference in experiments:
+        _record_experiment(client, home, parent, reference)
+    directory = Path(compared.path)
+    summary = json.loads((directory / "comparison.json").read_text())
+    first = next(each for each in summary["standings"] if [each["method"], each["rule"]] == summary["reference"])
+    metrics = {name: estimate["mean"] for name, estimate in first["scores"].items() if estimate is not None}
+    if client.get_run(parent).info.status != "FINISHED":
+        settings = config.model_dump(mode="json", exclude={"engines"})
+        _log(client, parent, metrics, {**flatten(settings), "methods": json.dumps(_methods(summary))})
+        client.log_artifacts(parent, str(directory))
+        client.set_terminated(parent, "FINISHED")
+    return str(parent)
+
+
+def _record_experiment(client: Any, home: str, parent: str, reference: Reference) -> None:
+    tag = f"{parent} {reference.digest}"
+    if _find(client, home, EXPERIMENT_TAG, tag) is not None:
+        return
+    directory = Path(reference.path)
+    experiment = _own(directory)
+    name = f"{experiment.method} seed {experiment.seed}"
+    run = client.create_run(home, run_name=name, tags={"mlflow.parentRunId": parent}).info.run_id
+    test, ranking = experiment.test, experiment.ranking
+    metrics = {
+        "balanced_accuracy": test.mean_balanced_accuracy,
+        "balanced_accuracy_clean": experiment.test_clean.mean_balanced_accuracy if experiment.test_clean else None,
+        "balanced_accuracy_validation": experiment.validation,
+        "total_accuracy": test.mean_total_accuracy,
+        "worst_five": test.worst_five_balanced_accuracy,
+        "tpr": test.mean_tpr,
+        "tnr": test.mean_tnr,
+        "average_precision": ranking.mean_average_precision,
+        "roc_auc": ranking.mean_roc_auc,
+        "mcc": ranking.mean_mcc,
+        "spread": experiment.spread,
+        "seconds": experiment.seconds,
+    }
+    parameters = {"method": experiment.method, "rule": experiment.rule, "seed": str(experiment.seed)}
+    _log(client, run, metrics, {**parameters, **flatten(dict(experiment.settings))})
+    client.log_artifacts(run, str(directory))
+    client.set_tag(run, EXPERIMENT_TAG, tag)  # last: a run without it was interrupted, and is made again
+    client.set_terminated(run, "FINISHED")
+
+
+def _own(directory: Path) -> Experiment:
+    """The experiment as the method's own rule decides."""
+    any_rule = next(path for path in directory.glob("*.json") if path.with_suffix(".npz").exists())
+    method = METHODS[json.loads(any_rule.read_text())["method"]]
+    return Experiment.load(directory, method.rules[0])
+
+
+def _methods(summary: Mapping[str, Any]) -> list[str]:
+    return sorted({each["method"] for each in summary["standings"]})
+
+
+def _experiment(client: Any, name: str, uri: str, workspace: Path) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    artifacts = (workspace.resolve() / "mlartifacts").as_uri() if uri == own_store(workspace) else None
+    return str(client.create_experiment(name, artifact_location=artifacts))
+
+
+def _find(client: Any, home: str, tag: str, value: str) -> str | None:
+    page = client.search_runs([home], f"tags.`{tag}` = '{value}'", max_results=1)
+    return str(page[0].info.run_id) if page else None
+
+
+def _log(client: Any, run: str, metrics: Mapping[str, float | None], parameters: Mapping[str, str]) -> None:
+    entities = import_module("mlflow.entities")
+    start = client.get_run(run).info.start_time
+    points = [entities.Metric(key, value, start, 0) for key, value in metrics.items() if value is not None]
+    client.log_batch(run, metrics=points, params=[entities.Param(key, value) for key, value in parameters.items()])

@@ -1,0 +1,90 @@
+"""The story of a comparison, with the real `lmle` command: done, and done again with everything found."""
+
+import csv
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lmle_core.methods.catalogue import METHODS
+from tasks.mlflow_store import quiet_mlflow
+from tests.flows.test_deployment import TINY
+from tests.flows.test_lmle import environment, executable
+
+pytestmark = [pytest.mark.slow, pytest.mark.services]
+COMPARED = ("lmle", "bce")
+
+
+def compare(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    options = [word for setting in (*TINY, "engines.dask_workers=1") for word in ("--set", setting)]
+    command = [executable(), "compare", "--workspace", str(workspace), "--name", "tiny", *words, *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment(), timeout=500)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workspace = tmp_path_factory.mktemp("workspace")
+    ended = compare(workspace, "--methods", ",".join(COMPARED), "--seeds", "2")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert f"tables  {workspace / 'comparisons' / 'tiny' / 'comparison.md'}" in ended.stdout
+    return workspace
+
+
+def test_every_method_rule_and_seed_is_there_and_the_tables_agree_with_the_samples(workspace: Path) -> None:
+    directory = workspace / "comparisons" / "tiny"
+    samples = json.loads((directory / "samples.json").read_text())
+    expected = {(name, rule, seed) for name in COMPARED for rule in METHODS[name].rules for seed in (0, 1)}
+    assert {(each["method"], each["rule"], each["seed"]) for each in samples} == expected
+    assert len({each["images_seen"] for each in samples}) == 1
+    own = {(each["method"], each["rule"]): [] for each in samples}
+    for each in samples:
+        own[each["method"], each["rule"]].append(each["annotated"]["mean"])
+    with (directory / "comparison.csv").open() as file:
+        for row in csv.DictReader(file):
+            values = own[row["method"], row["rule"]]
+            assert float(row["balanced_accuracy"]) == pytest.approx(sum(values) / 2, abs=2e-6)
+    assert (directory / "figures" / "differences.png").stat().st_size > 10_000
+    assert "**LMLE**" in (directory / "comparison.md").read_text()
+
+
+def test_the_settings_are_those_that_did_best_on_validation_for_every_seed(workspace: Path) -> None:
+    directory = workspace / "comparisons" / "tiny"
+    trials = json.loads((directory / "trials.json").read_text())
+    samples = json.loads((directory / "samples.json").read_text())
+    for name in COMPARED:
+        assert [trial["settings"] for trial in trials[name]] == [dict(each) for each in METHODS[name].trials]
+        best = max(trials[name], key=lambda trial: trial["validation"])["settings"]
+        assert all(each["settings"] == best for each in samples if each["method"] == name)
+
+
+def test_mlflow_has_one_parent_and_a_child_for_each_method_and_seed(workspace: Path) -> None:
+    quiet_mlflow()
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{workspace / 'mlflow.db'}")
+    home = client.get_experiment_by_name("lmle-comparisons")
+    assert home is not None
+    found = client.search_runs([home.experiment_id])
+    parents = [each for each in found if "lmle.comparison" in each.data.tags]
+    children = [each for each in found if "lmle.experiment" in each.data.tags]
+    assert [each.info.status for each in found] == ["FINISHED"] * 5
+    assert len(parents) == 1
+    assert {each.data.tags["mlflow.parentRunId"] for each in children} == {parents[0].info.run_id}
+    assert {each.info.run_name for each in children} == {f"{name} seed {seed}" for name in COMPARED for seed in (0, 1)}
+    assert all(len(each.data.metrics) <= 12 for each in found)
+    assert "comparison.md" in {each.path for each in client.list_artifacts(parents[0].info.run_id)}
+
+
+def test_started_again_it_finds_everything_done(workspace: Path) -> None:
+    marks = {path: path.stat().st_mtime_ns for path in workspace.glob("stages/*/*/COMMITTED.json")}
+    ended = compare(workspace, "--methods", ",".join(COMPARED), "--seeds", "2")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert {path: path.stat().st_mtime_ns for path in workspace.glob("stages/*/*/COMMITTED.json")} == marks
+
+
+def test_an_unknown_method_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    ended = compare(tmp_path, "--methods", "lmle,focl")
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1] == "lmle: unknown method 'focl'; did you mean 'focal'?"
+    assert not list(tmp_path.glob("stages/*"))
