@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 Interval = tuple[float, float]
 CONFIDENCE = 0.95
@@ -75,6 +76,14 @@ def mean_over_attributes(accuracies: np.ndarray) -> np.ndarray:
     counts = present.sum(axis=1)
     means: np.ndarray = np.where(present, accuracies, 0.0).sum(axis=1) / np.maximum(counts, 1)
     return np.where(counts > 0, means, np.nan)
+
+
+def mean_balanced_accuracy(labels: NDArray[np.int8], scores: NDArray[np.float32]) -> float:
+    """Balanced accuracy of the argmax, meaned over the attributes that have two classes; NaN without any."""
+    classes = scores.shape[2]
+    decided = scores.argmax(-1)
+    hits, members = class_hits(labels, decided, classes).sum(0), class_members(labels, classes).sum(0)
+    return float(mean_over_attributes(mean_recalls(hits, members)[None])[0])
 
 
 def percentile_interval(values: np.ndarray) -> Interval | None:

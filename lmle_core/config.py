@@ -144,7 +144,7 @@ class Loss(Section):
     """What a batch is trained on."""
 
     kind: Literal["softmax-ratio", "hinge", "centroid-margin"] = Field(
-        "softmax-ratio",
+        "centroid-margin",
         description="In 'batch' mode: quintuplets by soft extremes, the triple-header hinge, or angular margins to "
         "centroids; 'table' mode has the hinge.",
     )
@@ -164,7 +164,7 @@ class Loss(Section):
     angles: tuple[float, float] = Field(
         (0.1, 0.05), description="Centroid margin: angular margins between classes and between clusters, radians."
     )
-    embedding_weight: float = Field(1.0, gt=0, description="Weight of the embedding's loss.")
+    embedding_weight: float = Field(0.3, gt=0, description="Weight of the embedding's loss.")
     bce_weight: float = Field(1.0, ge=0, description="Weight of the multi-task BCE beside the embedding's loss.")
 
 
@@ -200,6 +200,10 @@ class Index(Section):
 
     clusters_per_class: tuple[int, ...] = Field((1, 2, 4, 8), min_length=1, description="Clusters for each class.")
     neighbours: tuple[int, ...] = Field((0, 3, 8), min_length=1, description="k nearest centroids; 0: all of them.")
+    odds_weights: tuple[float, ...] = Field(
+        (0, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2),
+        description="Weights of the classifier's log-odds beside the rule; only 0: the rule decides alone.",
+    )
 
 
 class Evaluation(Section):

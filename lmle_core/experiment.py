@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lmle_core.bootstrap import mean_balanced_accuracy
 from lmle_core.comparison.experiment import Experiment, Truth
 from lmle_core.comparison.ranking import rank
 from lmle_core.config import Config, parse_config
@@ -18,7 +19,7 @@ from lmle_core.health import spread
 from lmle_core.methods.catalogue import Method
 from lmle_core.methods.decisions import decide
 from lmle_core.methods.method import Lesson
-from lmle_core.methods.outputs import Outputs, mean_balanced_accuracy
+from lmle_core.methods.outputs import Outputs
 from lmle_core.metrics import Scores, score
 from lmle_core.network import build_network, load_network, save_network
 from lmle_core.optimise import CHECKPOINT, Schedule, optimise
@@ -146,7 +147,8 @@ def teach(
     iterations = max(1, round(seen / training.batch))
     shares = torch.from_numpy(class_shares(labels, spec.classes)).float().to(device)
     network = build_network(spec, config.seed).to(device)
-    start_at_class_shares(network, labels)
+    if method.prior_bias:
+        start_at_class_shares(network, labels)
     assert method.objective is not None
     lesson = Lesson(
         DeviceImages(store, rows, device), torch.from_numpy(labels).to(device), spec.classes, shares, config,

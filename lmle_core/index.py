@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from lmle_core import config as configuration
+from lmle_core.bootstrap import mean_balanced_accuracy
 from lmle_core.clusters import Clusters, cluster
 from lmle_core.extremes import ClassExtremes
 from lmle_core.kmeans.faiss_blocks import one_faiss_thread
@@ -36,6 +37,7 @@ class CentroidIndex:
         offsets: int64 (A + 1,), attribute a has the rows offsets[a] to offsets[a + 1].
         neighbours: k nearest centroids that decide; 0: all.
         squared: whether the rule takes squared distances.
+        odds_weight: of a classifier's log-odds beside the rule's scores, in units of distance; 0: the rule alone.
         candidates: what was compared on the validation split: clusters_per_class, neighbours, balanced_accuracy.
 
     Raises:
@@ -49,6 +51,7 @@ class CentroidIndex:
     offsets: NDArray[np.int64]
     neighbours: int = 0
     squared: bool = False
+    odds_weight: float = 0.0
     candidates: tuple[dict[str, float], ...] = ()
     _index: Any = field(init=False, repr=False)
     _extremes: ClassExtremes = field(init=False, repr=False)
@@ -119,33 +122,44 @@ class CentroidIndex:
         np.maximum(distances, 0, out=distances)
         return distances if self.squared else np.sqrt(distances), found
 
-    def classify(self, embeddings: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    def classify(
+        self, embeddings: NDArray[np.float32], odds: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
         """Label and margin of each query under each attribute.
 
         Args:
             embeddings: float32 (n, G, D), G = A or 1, of unit length.
+            odds: float32 (n, A, C), a classifier's log p_c − log π_c; needed where `odds_weight` is not 0.
 
         Returns:
             labels int8 (n, A), margins float32 (n, A), at least 0.
 
         Raises:
-            ValueError: embeddings of another shape, or off the unit sphere.
+            ValueError: embeddings of another shape, or off the unit sphere; odds that are missing.
         """
         self._check(embeddings)
+        if self.odds_weight:
+            best = np.partition(scores := self.scores(embeddings, odds), -2, axis=-1)
+            return scores.argmax(-1).astype(np.int8), best[..., -1] - best[..., -2]
         labels, margins = self._decisions(embeddings, (self.neighbours,))
         return labels[0], margins[0]
 
-    def scores(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The rule's score of each class, by which `classify` decides; see `lmle_core.rule.large_margin_rule`.
+    def scores(self, embeddings: NDArray[np.float32], odds: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Each class's score, by which `classify` decides: the large-margin rule's, and the weighted odds.
+
+            score_c + w (log p_c − log π_c)
 
         Args:
             embeddings: as of `classify`.
+            odds: as of `classify`.
 
         Returns:
             Shape (n, A, C), float32; its argmax is the label.
 
         Raises:
             ValueError: as of `classify`.
+
+        Source: `lmle_core.rule.large_margin_rule`.
 
         Corner cases: where rounding to float32 makes a lower class's score equal to the label's, the label's is the
         next larger number.
@@ -166,6 +180,13 @@ class CentroidIndex:
 
         for _ in in_threads(one, range(0, len(embeddings), QUERIES), torch.device("cpu")):
             pass
+        if self.odds_weight:
+            if odds is None or odds.shape != found.shape:
+                raise ValueError(
+                    f"odds: this index weighs a classifier's log-odds; expected {found.shape}, found "
+                    f"{None if odds is None else odds.shape}"
+                )
+            found += np.float32(self.odds_weight) * odds
         return found
 
     def _check(self, embeddings: NDArray[np.float32]) -> None:
@@ -203,6 +224,7 @@ class CentroidIndex:
             "dimensions": self.dimensions,
             "distance": "squared Euclidean" if self.squared else "Euclidean",
             "neighbours": self.neighbours,
+            "odds_weight": self.odds_weight,
             "ranges": [[int(lo), int(hi)] for lo, hi in zip(self.offsets[:-1], self.offsets[1:], strict=True)],
             "candidates": self.candidates,
         }
@@ -227,6 +249,7 @@ class CentroidIndex:
             offsets=np.array([0, *(hi for _, hi in manifest["ranges"])], np.int64),
             neighbours=manifest["neighbours"],
             squared=manifest["distance"].startswith("squared"),
+            odds_weight=manifest["odds_weight"],
             candidates=tuple(manifest["candidates"]),
         )
 
@@ -241,11 +264,12 @@ def build_index(
     n_classes: int,
     seed: int,
     squared: bool = False,
+    odds: NDArray[np.float32] | None = None,
 ) -> CentroidIndex:
-    """The index whose clusters for each class and k classify the validation split best.
+    """The index whose clusters for each class, k and weight of the odds classify the validation split best.
 
     Every class of every attribute gets the same number of clusters, for each number in turn; each is judged with every
-    k, by balanced accuracy, meaned over the attributes.
+    k, by balanced accuracy, meaned over the attributes. Of the best one, every weight of the odds is judged.
 
     Args:
         train: an engine with the training rows.
@@ -256,12 +280,16 @@ def build_index(
         n_classes: C, for all attributes.
         seed: of the run.
         squared: squared distances in the rule.
+        odds: of the validation rows, see `CentroidIndex.classify`; None: the rule decides alone.
 
-    Corner cases: equal scores go to fewer clusters, then to k = 0, then to the smaller k. A k of at least all centroids
+    Corner cases: equal scores go to fewer clusters, then to k = 0, then to the smaller k, then to the smaller weight.
+    A k of at least all centroids
     of each attribute is k = 0, and not tried again.
     """
     best: CentroidIndex | None = None
     best_score = -np.inf
+    chosen = 0.0
+    found_by: dict[str, float] = {}
     table: list[dict[str, float]] = []
     for number in sorted(set(index.clusters_per_class)):
         settings = lloyd.model_copy(update={"per_class": number})
@@ -270,12 +298,22 @@ def build_index(
         most = int(np.diff(candidate.offsets).max())
         tried = sorted({k if k < most else 0 for k in index.neighbours})
         for k, score in zip(tried, _scores(candidate, valid, tried), strict=True):
-            table.append({"clusters_per_class": number, "neighbours": k, "balanced_accuracy": score})
+            table.append(
+                {"clusters_per_class": number, "neighbours": k, "odds_weight": 0.0, "balanced_accuracy": score}
+            )
             if score > best_score:
                 best_score = score
                 best = replace(candidate, neighbours=k)
+                found_by = {"clusters_per_class": number, "neighbours": k}
     assert best is not None
-    return replace(best, candidates=tuple(table))
+    if odds is not None:
+        values = best.scores(valid.features(0, len(valid.labels)))
+        for weight in sorted(set(index.odds_weights) - {0.0}):
+            score = mean_balanced_accuracy(valid.labels, values + np.float32(weight) * odds)
+            table.append({**found_by, "odds_weight": weight, "balanced_accuracy": score})
+            if score > best_score:
+                best_score, chosen = score, weight
+    return replace(best, odds_weight=chosen, candidates=tuple(table))
 
 
 def _scores(index: CentroidIndex, valid: Rows, tried: Sequence[int]) -> list[float]:

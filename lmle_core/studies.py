@@ -31,8 +31,11 @@ class Study:
         return {name: load_config(self.preset, [*own, *(settings or [])]) for name, own in self.variants.items()}
 
 
-MATTER = ("lmle", "bce", "class-weighted", "resampled", "logit-adjusted", "ldam", "focal", "triplet", "crl", "clmle")
-ABLATIONS = tuple(name for name in METHODS if name.startswith(("lmle-", "table")))
+QUICK = ("lmle", "bce", "class-weighted", "logit-adjusted", "ldam", "triplet")
+MATTER = (*QUICK, "crl", "clmle")
+ALL = (*MATTER, "resampled", "focal", "triplet-batch-hard", "prior-features")
+ABLATIONS = ("lmle-without-cluster-term", "lmle-softmax-ratio", "lmle-cold", "table", "table-literal")
+MORE_ABLATIONS = tuple(name for name in METHODS if name.startswith(("lmle-", "table")) and name not in ABLATIONS)
 REMOVED = (0.0, 0.2, 0.4, 0.9)
 
 STUDIES: Mapping[str, Study] = MappingProxyType(
@@ -41,11 +44,10 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
         for study in (
             Study("faces", "study-faces", MATTER, 3, {"faces": ()}),
             Study("faces-ablation", "study-faces", ("lmle", *ABLATIONS), 3, {"faces-ablation": ()}),
-            Study("faces-gpu", "study-faces-gpu", (*MATTER, "triplet-batch-hard", "prior-features"), 5,
-                  {"faces-gpu": ()}),
-            Study("digits", "study-digits", MATTER, 5,
+            Study("faces-gpu", "study-faces-gpu", (*ALL, *ABLATIONS, *MORE_ABLATIONS), 5, {"faces-gpu": ()}),
+            Study("digits", "study-digits", QUICK, 5,
                   {f"digits-{100 * share:.0f}": (f"data.removed={share}",) for share in REMOVED}),
-            Study("celeba", "study-celeba", (*MATTER, "triplet-batch-hard", "prior-features"), 5, {"celeba": ()}),
+            Study("celeba", "study-celeba", ALL, 5, {"celeba": ()}),
         )
     }
 )  # fmt: skip

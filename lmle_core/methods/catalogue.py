@@ -51,17 +51,17 @@ def _tried(name: str, *values: Any) -> tuple[Settings, ...]:
 RATES = _tried("training.learning_rate", 2e-3, 4e-3)
 """Tried for a loss that has no setting of its own."""
 THRESHOLDS = ("prior", "optimum", "half")
-PLACES = ("clusters", "nearest-mean", "knn")
-"""Rules over embeddings."""
+LMLE_RULES = ("weighed-clusters", "clusters", "nearest-mean", "prior")
 
 
-def _lmle(name: str, title: str, *trials: Settings, rules: tuple[str, ...] = (*PLACES, "prior")) -> Method:
+def _lmle(name: str, title: str, *trials: Settings, rules: tuple[str, ...] = LMLE_RULES) -> Method:
     """LMLE, or LMLE with a part of it changed; an ablation has one trial, since nothing else may differ."""
     return Method(name, title, "Huang et al., CVPR 2016", rules, trials or (NO_SETTINGS,), objective=None, embeds=True)
 
 
+_TABLE = {"quintuplets.mode": "table", "loss.kind": "hinge"}
 _ALL = (
-    _lmle("lmle", "LMLE", *_tried("loss.temperature", 0.1, 0.3)),
+    _lmle("lmle", "LMLE", *_tried("loss.embedding_weight", 0.1, 0.3)),
     Method(
         "bce", "BCE", "Liu et al., ICCV 2015 (ANet), its stand-in",
         (*THRESHOLDS, "features-clusters", "features-nearest-mean", "svm"), RATES, cross_entropy.plain,
@@ -89,7 +89,7 @@ _ALL = (
     ),
     Method(
         "triplet", "triplet, semi-hard", "Schroff et al., CVPR 2015", ("knn", "clusters", "nearest-mean"),
-        _tried("margin", 0.2, 0.4), triplets.semi_hard, embeds=True,
+        ({"margin": 0.2, "members": 48}, {"margin": 0.4, "members": 48}), triplets.semi_hard, embeds=True,
     ),
     Method(
         "triplet-batch-hard", "triplet, batch-hard", "Hermans et al., 2017", ("knn", "clusters", "nearest-mean"),
@@ -99,21 +99,27 @@ _ALL = (
         "crl", "class rectification", "Dong et al., ICCV 2017", (*THRESHOLDS, "clusters"),
         _tried("strength", 0.1, 0.5), Rectification, embeds=True,
     ),
-    _lmle("clmle", "CLMLE", *({"loss.kind": "centroid-margin", "loss.angles": angles}
-                              for angles in ((0.05, 0.02), (0.2, 0.1)))),
+    _lmle(
+        "clmle", "CLMLE", *({"loss.bce_weight": 0.0, "loss.angles": angles} for angles in ((0.05, 0.02), (0.2, 0.1))),
+        rules=("clusters", "nearest-mean"),
+    ),
     Method(
         "prior-features", "prior features", "Huang et al., CVPR 2016 (round 0)",
         ("features-clusters", "features-nearest-mean"), RATES, cross_entropy.plain, rounds=False,
     ),
     _lmle("lmle-without-cluster-term", "LMLE without the cluster term", {"loss.cluster_weight": 0.0}),
-    _lmle("lmle-without-bce", "LMLE without BCE", {"loss.bce_weight": 0.0}),
-    _lmle("lmle-hinge", "LMLE, hinge instead of the softmax ratio", {"loss.kind": "hinge"}),
-    _lmle("lmle-costs", "LMLE, class costs instead of the adjustment", {"loss.adjusted": False}),
-    _lmle("lmle-minority", "LMLE, minority batches", {"training.sampler": "minority"}),
-    _lmle("lmle-one-round", "LMLE, one round"),
-    _lmle("lmle-cold", "LMLE, cold start"),
-    _lmle("table", "LMLE, table mode, repaired"),
-    _lmle("table-literal", "LMLE, table mode by the letter"),
+    _lmle("lmle-without-margins", "LMLE without margins", {"loss.angles": (0.0, 0.0)}),
+    _lmle("lmle-without-bce", "LMLE without BCE in the rounds", {"loss.bce_weight": 0.0}),
+    _lmle("lmle-softmax-ratio", "LMLE, softmax ratio over batch members", {"loss.kind": "softmax-ratio"}),
+    _lmle("lmle-hinge", "LMLE, triple-header hinge over batch members", {"loss.kind": "hinge"}),
+    _lmle("lmle-costs", "LMLE, hinge, minority batches for costs",
+          {"loss.kind": "hinge", "training.sampler": "minority", "training.costs": "none"}),
+    _lmle("lmle-one-round", "LMLE, one round", {"training.rounds": 1, "training.epochs": 10}),
+    _lmle("lmle-cold", "LMLE, nearly cold start", {"prior.epochs": 2, "training.epochs": 11}),
+    _lmle("table", "table mode, repaired", {**_TABLE, "quintuplets.redraw": 100}),
+    _lmle("table-literal", "table mode by the letter",
+          {**_TABLE, "quintuplets.positives": None, "quintuplets.impostors": None, "loss.squared": True,
+           "loss.margins": None, "loss.bce_weight": 0.0}, rules=("clusters", "nearest-mean")),
 )  # fmt: skip
 
 METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in _ALL})

@@ -19,6 +19,7 @@ RULES: dict[str, Rule] = {
     "knn": space_rules.nearest_neighbours("embeddings"),
     "features-knn": space_rules.nearest_neighbours("features"),
     "clusters": space_rules.nearest_clusters("embeddings"),
+    "weighed-clusters": space_rules.nearest_clusters("embeddings", weighed=True),
     "features-clusters": space_rules.nearest_clusters("features"),
     "svm": space_rules.support_vectors,
 }

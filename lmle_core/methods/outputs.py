@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lmle_core.bootstrap import class_hits, class_members, mean_over_attributes, mean_recalls
 from lmle_core.config import Config
 
 
@@ -47,14 +46,6 @@ Scorer = Callable[[Outputs], NDArray[np.float32]]
 
 Rule = Callable[[Outputs, Outputs, NDArray[np.float32], Config], Scorer]
 """Fits a decision to the training and validation outputs and the training shares (A, C)."""
-
-
-def mean_balanced_accuracy(labels: NDArray[np.int8], scores: NDArray[np.float32]) -> float:
-    """Balanced accuracy of the argmax, meaned over the attributes that have two classes; NaN without any."""
-    classes = scores.shape[2]
-    decided = scores.argmax(-1)
-    hits, members = class_hits(labels, decided, classes).sum(0), class_members(labels, classes).sum(0)
-    return float(mean_over_attributes(mean_recalls(hits, members)[None])[0])
 
 
 def without_absent(scores: NDArray[np.float32], shares: NDArray[np.float32]) -> NDArray[np.float32]:

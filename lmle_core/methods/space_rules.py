@@ -4,12 +4,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lmle_core.bootstrap import class_members
+from lmle_core.bootstrap import class_members, mean_balanced_accuracy
 from lmle_core.config import Config
 from lmle_core.index import build_index
 from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
-from lmle_core.methods.outputs import Outputs, Rule, Scorer, mean_balanced_accuracy, without_absent
+from lmle_core.methods.logit_rules import prior
+from lmle_core.methods.outputs import Outputs, Rule, Scorer, without_absent
 
 NEIGHBOURS = (5, 20, 50, 200)
 PENALTIES = (0.01, 0.1, 1.0)
@@ -73,10 +74,16 @@ def vote(neighbours: NDArray[np.int8], shares: NDArray[np.float32], *, corrected
     return scores / np.where(shares > 0, shares, np.float32(1)) if corrected else scores
 
 
-def nearest_clusters(space: str) -> Rule:
-    """The cluster-wise large-margin rule: scores of the index that `lmle_core.index.build_index` chooses."""
+def nearest_clusters(space: str, *, weighed: bool = False) -> Rule:
+    """The cluster-wise large-margin rule: scores of the index that `lmle_core.index.build_index` chooses.
+
+    Args:
+        space: 'embeddings' or 'features'.
+        weighed: with the classifier's log-odds beside the rule.
+    """
 
     def fit(train: Outputs, valid: Outputs, shares: NDArray[np.float32], config: Config) -> Scorer:
+        odds = prior(train, valid, shares, config) if weighed else None
         rows = [ArrayRows(np.ascontiguousarray(each.points(space)), each.labels) for each in (train, valid)]
         index = build_index(
             TorchBlocks(rows[0], torch.device("cpu")),
@@ -87,8 +94,9 @@ def nearest_clusters(space: str) -> Rule:
             n_classes=shares.shape[1],
             seed=config.seed,
             squared=config.loss.squared,
+            odds=odds(valid) if odds else None,
         )
-        return lambda outputs: index.scores(outputs.points(space))
+        return lambda outputs: index.scores(outputs.points(space), odds(outputs) if odds else None)
 
     return fit
 

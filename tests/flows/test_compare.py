@@ -37,7 +37,7 @@ def test_every_method_rule_and_seed_is_there_and_the_tables_agree_with_the_sampl
     expected = {(name, rule, seed) for name in COMPARED for rule in METHODS[name].rules for seed in (0, 1)}
     assert {(each["method"], each["rule"], each["seed"]) for each in samples} == expected
     assert len({each["images_seen"] for each in samples}) == 1
-    own = {(each["method"], each["rule"]): [] for each in samples}
+    own: dict[tuple[str, str], list[float]] = {(each["method"], each["rule"]): [] for each in samples}
     for each in samples:
         own[each["method"], each["rule"]].append(each["annotated"]["mean"])
     with (directory / "comparison.csv").open() as file:

@@ -15,9 +15,9 @@ from lmle_core.evaluation import threshold
 from lmle_core.index import build_index
 from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
+from lmle_core.bootstrap import mean_balanced_accuracy
 from lmle_core.methods.decisions import RULES, Outputs, decide
 from lmle_core.methods.logit_rules import best_cut
-from lmle_core.methods.outputs import mean_balanced_accuracy
 from lmle_core.methods.space_rules import NEIGHBOURS, PENALTIES
 from tests.lmle_core.methods.arrays import outputs, shares_of, unit
 
