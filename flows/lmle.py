@@ -58,11 +58,12 @@ def lmle(config: Config = DEFAULTS, directory: Path | None = None) -> dict[str, 
                 healths.append(stages.health(store, features, clusters, before, network, number))
                 record_round(record, healths[-1], networks)
                 check_health(healths[-1], config)
-            index = stages.index(store, features)
-            evaluation = stages.evaluation(store, features, index, _rivals(stages, store, prior_features))
+            logits = stages.logits(store, network)
+            index = stages.index(store, features, logits)
+            evaluation = stages.evaluation(store, features, index, _rivals(stages, store, prior_features), logits)
             published = stages.publish(
-                run, _command(config), store=store, features=features, networks=networks, healths=healths, index=index,
-                evaluation=evaluation,
+                run, _command(config), store=store, features=features, networks=networks, healths=healths,
+                index=index, evaluation=evaluation,
             )  # fmt: skip
             record_results(record, published)
             check_quality(published, config)

@@ -84,7 +84,7 @@ class Classifier:
         if not len(pixels):
             empty = np.zeros((0, len(self.attributes)))
             return Classification(empty.astype(np.int8), empty.astype(np.float32))
-        return Classification(*self.index.classify(self.encoder(pixels)))
+        return Classification(*self.index.classify(*self.encoder.with_logits(pixels)))
 
 
 def save_classifier(directory: Path, network: Path, index: Path, store: ImageStore, data: Data) -> None:

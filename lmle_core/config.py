@@ -104,7 +104,7 @@ class Prior(Section):
         description="'bce': pre-train the trunk on the attributes; 'identity': on identities, as the paper; "
         "'torchvision': a backbone with weights from a file; 'pca': principal components of pixels.",
     )
-    epochs: float = Field(4, gt=0, description="Epochs of pre-training.")
+    epochs: float = Field(6, gt=0, description="Epochs of pre-training.")
     learning_rate: float = Field(4e-3, gt=0, description="Peak learning rate of pre-training.")
     decay: bool = Field(
         False, description="Let the learning rate fall to zero in pre-training; else it falls over the rounds alone."
@@ -171,12 +171,12 @@ class Loss(Section):
 class Training(Section):
     """Rounds of training."""
 
-    rounds: int = Field(3, ge=1, description="Rounds of cluster, mine, train.")
+    rounds: int = Field(2, ge=1, description="Rounds of cluster, mine, train.")
     epochs: float = Field(2, gt=0, description="Epochs in a round, where iterations is null.")
     iterations: int | None = Field(None, ge=1, description="Iterations in a round.")
     batch: int = Field(256, ge=8, description="Images in a batch (table mode: quintuplets).")
     learning_rate: float = Field(4e-3, gt=0, description="Peak learning rate (one cycle over all rounds).")
-    weight_decay: float = Field(1e-4, ge=0, description="Decoupled weight decay.")
+    weight_decay: float = Field(0.2, ge=0, description="Decoupled weight decay.")
     dimensions: int = Field(64, ge=2, description="Dimensions d of each attribute's embedding.")
     sampler: Literal["auto", "uniform", "class-equal", "minority"] = Field(
         "auto", description="'auto': class-equal for one attribute, uniform for several."

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from lmle_core.index import CentroidIndex
 from lmle_core.kmeans import StoredRows
 from lmle_core.kmeans.seeding import Start, warm_start
 from lmle_core.metrics import gain, score
+from lmle_core.odds import class_shares
 from lmle_core.predictions import Predictions
-from lmle_core.prior import class_count, class_shares
+from lmle_core.prior import class_count
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
 
 BLOCK = 4096
@@ -96,6 +98,7 @@ def evaluate(
     rivals: Mapping[str, Rival],
     config: Config,
     directory: Path,
+    logits: Path | None = None,
 ) -> None:
     """Classify the validation and the test split and score the test split, with every rival on the same images.
 
@@ -106,11 +109,12 @@ def evaluate(
         rivals: by name; one named 'bce' is scored at ½, and as 'bce_prior' at the training prior.
         config: bootstrap and seed.
         directory: gets `predictions.parquet` and `scores.json`.
+        logits: artefact of the last round, which an index that weighs the classifier's log-odds needs.
     """
     classes = class_count(store.labels)
     rows = np.sort(np.concatenate([store.rows(VALID), store.rows(TEST)]))
     test = store.split[rows] == TEST
-    labels, margins = _classify(index, features, rows)
+    labels, margins = _classify(index, features, rows, logits)
     clean = store.clean_labels[rows] if store.clean_labels is not None else None
     predictions = Predictions(
         filename=np.array([store.filenames[row] for row in rows]),
@@ -180,9 +184,12 @@ def threshold(logits: np.ndarray, shares: np.ndarray | None) -> np.ndarray:
     return adjusted.argmax(-1).astype(np.int8)
 
 
-def _classify(index: CentroidIndex, features: Path, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _classify(
+    index: CentroidIndex, features: Path, rows: np.ndarray, logits: Path | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Labels int8 (n, A) and margins float32 (n, A) of n rows."""
-    labels, margins = zip(*(index.classify(block) for block in _blocks(features, rows)), strict=True)
+    pairs = zip(_blocks(features, rows), _blocks(logits, rows) if logits else repeat(None), strict=False)
+    labels, margins = zip(*(index.classify(*pair) for pair in pairs), strict=True)
     return np.concatenate(labels), np.concatenate(margins)
 
 

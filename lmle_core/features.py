@@ -1,6 +1,6 @@
 """Features: what the images become before they are clustered or classified, and the artefact that holds them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -38,12 +38,19 @@ class NetworkEncoder:
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Features float32 (b, G, D) of images uint8 (b, 3, H, W)."""
+        return np.concatenate([self._forward(batch).cpu().numpy() for batch in self._batches(images)])
+
+    @torch.inference_mode()
+    def with_logits(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Embeddings float32 (b, A, d) and logits float32 (b, A, C) of images uint8 (b, 3, H, W), in one pass."""
+        outputs = [self.network(batch) for batch in self._batches(images)]
+        embeddings, logits = (torch.cat(each).cpu().numpy() for each in zip(*(o[1:] for o in outputs), strict=True))
+        return embeddings, logits
+
+    def _batches(self, images: np.ndarray) -> Iterator[torch.Tensor]:
         device = next(self.network.parameters()).device
-        parts = [
-            self._forward(torch.from_numpy(images[low : low + BATCH]).to(device)).cpu().numpy()
-            for low in range(0, len(images), BATCH)
-        ]
-        return np.concatenate(parts)
+        for low in range(0, len(images), BATCH):
+            yield torch.from_numpy(images[low : low + BATCH]).to(device)
 
     def _forward(self, images: torch.Tensor) -> torch.Tensor:
         if self.output == "trunk":

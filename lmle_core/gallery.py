@@ -20,6 +20,7 @@ from lmle_core.figures import (
 )
 from lmle_core.index import CentroidIndex
 from lmle_core.metrics import Scores
+from lmle_core.predictions import Predictions
 from lmle_core.report import BASELINES
 from lmle_core.store import TEST, TRAIN, ImageStore
 
@@ -37,6 +38,7 @@ def draw_gallery(
     store: ImageStore,
     features: Path,
     index: CentroidIndex,
+    predictions: Predictions,
 ) -> dict[str, Path]:
     """Draw every figure as PNG.
 
@@ -48,6 +50,7 @@ def draw_gallery(
         store: the images.
         features: artefact of the last round.
         index: built on it.
+        predictions: of the test split, by it.
 
     Returns:
         Title of each figure to its file, in the order to show.
@@ -61,7 +64,7 @@ def draw_gallery(
         "Recall of each class": recalls(scores, baseline, name),
         "Training": training_curves(_joined(curves)),
         "Embedding": embedding_map([_panel(attribute, store, features, index) for attribute in shown]),
-        "Nearest clusters": face_grid([_faces(attribute, store, features, index) for attribute in shown]),
+        "Nearest clusters": face_grid([_faces(attribute, store, features, index, predictions) for attribute in shown]),
     }
     directory.mkdir(exist_ok=True)
     files = {title: directory / f"{title.lower().replace(' ', '_')}.png" for title in drawn}
@@ -117,7 +120,9 @@ def _panel(attribute: int, store: ImageStore, features: Path, index: CentroidInd
     )
 
 
-def _faces(attribute: int, store: ImageStore, features: Path, index: CentroidIndex) -> FaceRow:
+def _faces(
+    attribute: int, store: ImageStore, features: Path, index: CentroidIndex, predictions: Predictions
+) -> FaceRow:
     """A member of the minority in the test split, and the training image closest to each of its nearest centroids."""
     rows = store.rows(TEST)
     labels = store.labels[rows, attribute]
@@ -133,13 +138,13 @@ def _faces(attribute: int, store: ImageStore, features: Path, index: CentroidInd
         own = train[store.labels[train, attribute] == label][:SEARCHED]
         known = artefact.of_attribute(own, attribute)
         closest.append(own[((known - centroid) ** 2).sum(1).argmin()])
-    prediction, margin = index.classify(artefact.rows(np.array([query])))
+    row = predictions.filename.tolist().index(store.filenames[query])
     return FaceRow(
         attribute=store.attributes[attribute],
         query=store.gather([query])[0],
         label=int(store.labels[query, attribute]),
-        prediction=int(prediction[0, attribute]),
-        margin=float(margin[0, attribute]),
+        prediction=int(predictions.predictions[row, attribute]),
+        margin=float(predictions.margins[row, attribute]),
         neighbours=store.gather(closest),
         classes=classes,
         distances=distances[0],

@@ -18,6 +18,7 @@ from lmle_core.extremes import ClassExtremes
 from lmle_core.kmeans.faiss_blocks import one_faiss_thread
 from lmle_core.kmeans.lloyd import Blocks
 from lmle_core.kmeans.source import BLOCK, Rows, ranges
+from lmle_core.odds import class_shares, log_odds
 from lmle_core.rule import decide
 from lmle_core.threads import in_threads
 
@@ -38,6 +39,8 @@ class CentroidIndex:
         neighbours: k nearest centroids that decide; 0: all.
         squared: whether the rule takes squared distances.
         odds_weight: of a classifier's log-odds beside the rule's scores, in units of distance; 0: the rule alone.
+        shares: float32 (A, C), of each class in training, which the log-odds are free of; None where they have no
+            weight.
         candidates: what was compared on the validation split: clusters_per_class, neighbours, balanced_accuracy.
 
     Raises:
@@ -52,6 +55,7 @@ class CentroidIndex:
     neighbours: int = 0
     squared: bool = False
     odds_weight: float = 0.0
+    shares: NDArray[np.float32] | None = None
     candidates: tuple[dict[str, float], ...] = ()
     _index: Any = field(init=False, repr=False)
     _extremes: ClassExtremes = field(init=False, repr=False)
@@ -75,6 +79,11 @@ class CentroidIndex:
             )
         if (np.diff(self.offsets) < 1).any():
             raise ValueError(f"attribute {self.attributes[int(np.diff(self.offsets).argmin())]} has no centroid")
+        if self.odds_weight and (self.shares is None or self.shares.shape != (len(self.attributes), self.n_classes)):
+            raise ValueError(
+                f"shares: expected ({len(self.attributes)}, {self.n_classes}), found "
+                f"{None if self.shares is None else self.shares.shape}"
+            )
         index = faiss.IndexFlatL2(self.centroids.shape[1])
         index.add(np.ascontiguousarray(self.centroids))
         object.__setattr__(self, "_index", index)
@@ -123,35 +132,35 @@ class CentroidIndex:
         return distances if self.squared else np.sqrt(distances), found
 
     def classify(
-        self, embeddings: NDArray[np.float32], odds: NDArray[np.float32] | None = None
+        self, embeddings: NDArray[np.float32], logits: NDArray[np.float32] | None = None
     ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
         """Label and margin of each query under each attribute.
 
         Args:
             embeddings: float32 (n, G, D), G = A or 1, of unit length.
-            odds: float32 (n, A, C), a classifier's log p_c − log π_c; needed where `odds_weight` is not 0.
+            logits: float32 (n, A, C), of the network's classifier; needed where `odds_weight` is not 0.
 
         Returns:
             labels int8 (n, A), margins float32 (n, A), at least 0.
 
         Raises:
-            ValueError: embeddings of another shape, or off the unit sphere; odds that are missing.
+            ValueError: embeddings of another shape, or off the unit sphere; logits that are missing.
         """
         self._check(embeddings)
         if self.odds_weight:
-            best = np.partition(scores := self.scores(embeddings, odds), -2, axis=-1)
+            best = np.partition(scores := self.scores(embeddings, logits), -2, axis=-1)
             return scores.argmax(-1).astype(np.int8), best[..., -1] - best[..., -2]
         labels, margins = self._decisions(embeddings, (self.neighbours,))
         return labels[0], margins[0]
 
-    def scores(self, embeddings: NDArray[np.float32], odds: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    def scores(self, embeddings: NDArray[np.float32], logits: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Each class's score, by which `classify` decides: the large-margin rule's, and the weighted odds.
 
             score_c + w (log p_c − log π_c)
 
         Args:
             embeddings: as of `classify`.
-            odds: as of `classify`.
+            logits: as of `classify`.
 
         Returns:
             Shape (n, A, C), float32; its argmax is the label.
@@ -181,12 +190,13 @@ class CentroidIndex:
         for _ in in_threads(one, range(0, len(embeddings), QUERIES), torch.device("cpu")):
             pass
         if self.odds_weight:
-            if odds is None or odds.shape != found.shape:
+            if logits is None or logits.shape != found.shape:
                 raise ValueError(
-                    f"odds: this index weighs a classifier's log-odds; expected {found.shape}, found "
-                    f"{None if odds is None else odds.shape}"
+                    f"logits: this index weighs the classifier's log-odds and needs its logits {found.shape}, found "
+                    f"{None if logits is None else logits.shape}"
                 )
-            found += np.float32(self.odds_weight) * odds
+            assert self.shares is not None
+            found += np.float32(self.odds_weight) * log_odds(logits, self.shares)
         return found
 
     def _check(self, embeddings: NDArray[np.float32]) -> None:
@@ -225,6 +235,7 @@ class CentroidIndex:
             "distance": "squared Euclidean" if self.squared else "Euclidean",
             "neighbours": self.neighbours,
             "odds_weight": self.odds_weight,
+            "shares": None if self.shares is None else self.shares.tolist(),
             "ranges": [[int(lo), int(hi)] for lo, hi in zip(self.offsets[:-1], self.offsets[1:], strict=True)],
             "candidates": self.candidates,
         }
@@ -250,6 +261,7 @@ class CentroidIndex:
             neighbours=manifest["neighbours"],
             squared=manifest["distance"].startswith("squared"),
             odds_weight=manifest["odds_weight"],
+            shares=None if manifest["shares"] is None else np.array(manifest["shares"], np.float32),
             candidates=tuple(manifest["candidates"]),
         )
 
@@ -264,7 +276,7 @@ def build_index(
     n_classes: int,
     seed: int,
     squared: bool = False,
-    odds: NDArray[np.float32] | None = None,
+    logits: NDArray[np.float32] | None = None,
 ) -> CentroidIndex:
     """The index whose clusters for each class, k and weight of the odds classify the validation split best.
 
@@ -280,7 +292,7 @@ def build_index(
         n_classes: C, for all attributes.
         seed: of the run.
         squared: squared distances in the rule.
-        odds: of the validation rows, see `CentroidIndex.classify`; None: the rule decides alone.
+        logits: of the validation rows, see `CentroidIndex.classify`; None: the rule decides alone.
 
     Corner cases: equal scores go to fewer clusters, then to k = 0, then to the smaller k, then to the smaller weight.
     A k of at least all centroids
@@ -288,7 +300,7 @@ def build_index(
     """
     best: CentroidIndex | None = None
     best_score = -np.inf
-    chosen = 0.0
+    chosen, shares = 0.0, None
     found_by: dict[str, float] = {}
     table: list[dict[str, float]] = []
     for number in sorted(set(index.clusters_per_class)):
@@ -306,14 +318,16 @@ def build_index(
                 best = replace(candidate, neighbours=k)
                 found_by = {"clusters_per_class": number, "neighbours": k}
     assert best is not None
-    if odds is not None:
+    if logits is not None:
+        shares = class_shares(train.source.labels, n_classes).astype(np.float32)
+        odds = log_odds(logits, shares)
         values = best.scores(valid.features(0, len(valid.labels)))
         for weight in sorted(set(index.odds_weights) - {0.0}):
             score = mean_balanced_accuracy(valid.labels, values + np.float32(weight) * odds)
             table.append({**found_by, "odds_weight": weight, "balanced_accuracy": score})
             if score > best_score:
                 best_score, chosen = score, weight
-    return replace(best, odds_weight=chosen, candidates=tuple(table))
+    return replace(best, odds_weight=chosen, shares=shares if chosen else None, candidates=tuple(table))
 
 
 def _scores(index: CentroidIndex, valid: Rows, tried: Sequence[int]) -> list[float]:

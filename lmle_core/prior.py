@@ -20,6 +20,7 @@ from lmle_core.network import (
     load_trunk_weights,
     save_network,
 )
+from lmle_core.odds import class_shares
 from lmle_core.optimise import CHECKPOINT, Schedule, Trained, optimise
 from lmle_core.pca import PrincipalComponents
 from lmle_core.sampling import Uniform
@@ -77,11 +78,6 @@ def network_spec(store: ImageStore, config: Config) -> NetworkSpec:
 def class_count(labels: np.ndarray) -> int:
     """C: classes are numbered from 0, and there are at least two."""
     return max(2, int(labels.max(initial=0)) + 1)
-
-
-def class_shares(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Share of each class of each attribute, float64 (A, C), of labels (N, A)."""
-    return np.stack([(labels == c).mean(0) for c in range(classes)], axis=1)
 
 
 def train_classifier(

@@ -14,7 +14,7 @@ from lmle_core.gallery import draw_gallery
 from lmle_core.index import CentroidIndex
 from lmle_core.ingest import read_quarantine
 from lmle_core.metrics import Scores
-from lmle_core.predictions import attributes_csv
+from lmle_core.predictions import Predictions, attributes_csv
 from lmle_core.report import write_report
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
 
@@ -69,6 +69,7 @@ def publish(directory: Path, run: str, parts: Parts, config: Config, code: str, 
         "rounds": [json.loads((health / "health.json").read_text()) for health in parts.healths],
         "index": {
             "neighbours": index.neighbours,
+            "odds_weight": index.odds_weight,
             "centroids": len(index.centroids),
             "candidates": list(index.candidates),
         },
@@ -82,7 +83,8 @@ def publish(directory: Path, run: str, parts: Parts, config: Config, code: str, 
     shutil.copyfile(parts.evaluation / "predictions.parquet", directory / "predictions.parquet")
     save_classifier(directory, parts.networks[-1], parts.index, store, config.data)
     curves = [json.loads((network / "curves.json").read_text()) for network in parts.networks]
-    figures = draw_gallery(directory / "figures", test, baselines, curves, store, parts.features, index)
+    predictions = Predictions.load(parts.evaluation / "predictions.parquet")
+    figures = draw_gallery(directory / "figures", test, baselines, curves, store, parts.features, index, predictions)
     write_report(directory / "report.html", summary, figures, command)
 
 

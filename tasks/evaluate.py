@@ -44,6 +44,7 @@ def evaluation(
     features: Reference,
     index: Reference,
     rivals: dict[str, tuple[Reference, Reference | None]],
+    logits: Reference | None,
     config: Config,
     workspace: Path,
 ) -> None:
@@ -58,4 +59,5 @@ def evaluation(
         },
         config,
         directory,
+        Path(logits.path) if logits else None,
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 from lmle_core.artefact import Reference
 from lmle_core.config import Config
 from lmle_core.device import choose_device, set_threads
+from lmle_core.features import Features
 from lmle_core.index import build_index
 from lmle_core.kmeans import StoredRows
 from lmle_core.prior import class_count
@@ -18,9 +19,15 @@ VIEW = ("seed", "index", "cluster.iterations", "cluster.tolerance", "cluster.eng
 
 @stage("index", "lmle_core.index")
 def index(
-    directory: Path, store: Reference, features: Reference, config: Config, workspace: Path, workers: Workers
+    directory: Path,
+    store: Reference,
+    features: Reference,
+    logits: Reference | None,
+    config: Config,
+    workspace: Path,
+    workers: Workers,
 ) -> None:
-    """Cluster the training images' features for each candidate and keep the best one."""
+    """Cluster the training images' features for each candidate and keep the best one; weigh the logits beside it."""
     set_threads(config.engines.threads)
     images = ImageStore.open(store.path)
     train, valid = images.rows(TRAIN), images.rows(VALID)
@@ -38,4 +45,5 @@ def index(
         n_classes=class_count(images.labels),
         seed=config.seed,
         squared=config.loss.squared,
+        logits=Features.open(Path(logits.path)).rows(valid) if logits else None,
     ).save(directory)

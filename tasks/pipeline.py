@@ -118,19 +118,26 @@ class Stages:
             number=number, config=self.config.view(*evaluate.HEALTH_VIEW),
         )  # fmt: skip
 
-    def index(self, store: Reference, embedded: Reference) -> Reference:
-        """The centroids that the decision rule searches."""
+    def index(self, store: Reference, embedded: Reference, logits: Reference | None = None) -> Reference:
+        """The centroids that the decision rule searches, and the weight of the classifier's log-odds beside it."""
         return self._do(
-            index.index, store=store, features=embedded, config=self.config.view(*index.VIEW), workers=self.workers
-        )
+            index.index, store=store, features=embedded, logits=logits, config=self.config.view(*index.VIEW),
+            workers=self.workers,
+        )  # fmt: skip
+
+    def logits(self, store: Reference, network: Reference) -> Reference | None:
+        """The classifier's logits, where it was trained and its log-odds may have a weight."""
+        if self.config.loss.bce_weight and any(self.config.index.odds_weights):
+            return self.features(store, network, "logits")
+        return None
 
     def evaluation(
         self, store: Reference, embedded: Reference, centroids: Reference,
-        rivals: dict[str, tuple[Reference, Reference | None]],
+        rivals: dict[str, tuple[Reference, Reference | None]], logits: Reference | None,
     ) -> Reference:  # fmt: skip
         """Test scores beside the rivals'."""
         return self._do(
-            evaluate.evaluation, store=store, features=embedded, index=centroids, rivals=rivals,
+            evaluate.evaluation, store=store, features=embedded, index=centroids, rivals=rivals, logits=logits,
             config=self.config.view(*evaluate.VIEW),
         )  # fmt: skip
 

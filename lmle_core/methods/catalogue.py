@@ -107,6 +107,7 @@ _ALL = (
         "prior-features", "prior features", "Huang et al., CVPR 2016 (round 0)",
         ("features-clusters", "features-nearest-mean"), RATES, cross_entropy.plain, rounds=False,
     ),
+    _lmle("shipped", "LMLE at its defaults"),
     _lmle("lmle-without-cluster-term", "LMLE without the cluster term", {"loss.cluster_weight": 0.0}),
     _lmle("lmle-without-margins", "LMLE without margins", {"loss.angles": (0.0, 0.0)}),
     _lmle("lmle-without-bce", "LMLE without BCE in the rounds", {"loss.bce_weight": 0.0}),

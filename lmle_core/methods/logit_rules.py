@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from lmle_core.config import Config
 from lmle_core.methods.outputs import Outputs, Scorer, without_absent
+from lmle_core.odds import log_odds, log_probabilities
 
 SWEEPS = 3
 """Rounds of coordinate ascent over the classes; more change next to nothing."""
@@ -17,7 +18,7 @@ def half(train: Outputs, valid: Outputs, shares: NDArray[np.float32], config: Co
 
 def prior(train: Outputs, valid: Outputs, shares: NDArray[np.float32], config: Config) -> Scorer:
     """The class whose probability most exceeds its share in training: log p − log π."""
-    return lambda outputs: without_absent(log_probabilities(outputs.logits) - _log(shares), shares)
+    return lambda outputs: log_odds(outputs.logits, shares)
 
 
 def adjusted(train: Outputs, valid: Outputs, shares: NDArray[np.float32], config: Config) -> Scorer:
@@ -76,16 +77,10 @@ def best_cut(values: NDArray[np.float32], gains: NDArray[np.float64]) -> tuple[f
     return float(middle if low < middle else high), float(sums[best])
 
 
-def log_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logarithms of the class probabilities, float32, of logits (n, A, C)."""
-    shifted = logits - logits.max(-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
-
-
 def _fitted(logits: NDArray[np.float32], labels: NDArray[np.int8], shares: NDArray[np.float32]) -> NDArray[np.float64]:
     """Offsets (C,), float64, of one attribute."""
     classes = len(shares)
-    offsets = -_log(shares).astype(np.float64)
+    offsets = -np.log(np.where(shares > 0, shares, 1.0))
     counts = np.bincount(labels, minlength=classes)
     present = np.flatnonzero((shares > 0) & (counts > 0))
     if len(present) < 2:
@@ -107,8 +102,3 @@ def _fitted(logits: NDArray[np.float32], labels: NDArray[np.int8], shares: NDArr
             if best > gains[values < offsets[c]].sum() + 1e-12:
                 offsets[c] = cut
     return offsets
-
-
-def _log(shares: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logarithms of π; 0 for a class without samples, which `without_absent` rules out."""
-    return np.log(np.where(shares > 0, shares, np.float32(1)))

@@ -9,7 +9,6 @@ from lmle_core.config import Config
 from lmle_core.index import build_index
 from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
-from lmle_core.methods.logit_rules import prior
 from lmle_core.methods.outputs import Outputs, Rule, Scorer, without_absent
 
 NEIGHBOURS = (5, 20, 50, 200)
@@ -83,7 +82,6 @@ def nearest_clusters(space: str, *, weighed: bool = False) -> Rule:
     """
 
     def fit(train: Outputs, valid: Outputs, shares: NDArray[np.float32], config: Config) -> Scorer:
-        odds = prior(train, valid, shares, config) if weighed else None
         rows = [ArrayRows(np.ascontiguousarray(each.points(space)), each.labels) for each in (train, valid)]
         index = build_index(
             TorchBlocks(rows[0], torch.device("cpu")),
@@ -94,9 +92,9 @@ def nearest_clusters(space: str, *, weighed: bool = False) -> Rule:
             n_classes=shares.shape[1],
             seed=config.seed,
             squared=config.loss.squared,
-            odds=odds(valid) if odds else None,
+            logits=valid.logits if weighed else None,
         )
-        return lambda outputs: index.scores(outputs.points(space), odds(outputs) if odds else None)
+        return lambda outputs: index.scores(outputs.points(space), outputs.logits)
 
     return fit
 

@@ -13,8 +13,9 @@ from lmle_core.device import DeviceImages
 from lmle_core.losses import class_costs
 from lmle_core.margins import margins_of
 from lmle_core.network import load_network, save_network
+from lmle_core.odds import class_shares
 from lmle_core.optimise import CHECKPOINT, Objective, Schedule, Trained, optimise
-from lmle_core.prior import Progress, class_count, class_shares, network_spec, starting_network
+from lmle_core.prior import Progress, class_count, network_spec, starting_network
 from lmle_core.quintuplets import Quintuplets
 from lmle_core.sampling import make_sampler
 from lmle_core.store import TRAIN, ImageStore

@@ -16,8 +16,8 @@ from lmle_core.health import spread
 from lmle_core.index import CentroidIndex
 from lmle_core.kmeans import StoredRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
+from lmle_core.odds import class_shares
 from lmle_core.predictions import Predictions
-from lmle_core.prior import class_shares
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
 
 

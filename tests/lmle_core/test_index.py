@@ -175,7 +175,9 @@ def test_what_is_saved_is_loaded_and_is_faiss_own_file(tmp_path: Path) -> None:
         CentroidIndex.load(tmp_path)
 
 
-def _build(train: ArrayRows, valid: ArrayRows, **settings: tuple[int, ...]) -> CentroidIndex:
+def _build(
+    train: ArrayRows, valid: ArrayRows, logits: np.ndarray | None = None, **settings: tuple[float, ...]
+) -> CentroidIndex:
     return build_index(
         TorchBlocks(train),
         valid,
@@ -184,7 +186,41 @@ def _build(train: ArrayRows, valid: ArrayRows, **settings: tuple[int, ...]) -> C
         attributes=NAMES[: train.labels.shape[1]],
         n_classes=3,
         seed=0,
+        logits=logits,
     )
+
+
+def test_the_weighed_odds_are_added_to_the_rule_and_their_weight_is_the_best_on_validation(tmp_path: Path) -> None:
+    everything = random_rows(900, 3, 8, classes=3)
+    train = ArrayRows(everything.array[:600], everything.labels[:600])
+    valid = ArrayRows(everything.array[600:], everything.labels[600:])
+    rng = np.random.default_rng(1)
+    truth = np.eye(3, dtype=np.float32)[valid.labels]
+    logits = (truth + rng.normal(size=truth.shape)).astype(np.float32)
+    weights = (0.0, 0.1, 0.5, 2.0)
+    index = _build(train, valid, logits, clusters_per_class=(1,), neighbours=(0,), odds_weights=weights)
+    shares = np.stack([(train.labels == c).mean(0) for c in range(3)], axis=1)
+    alone = replace(index, odds_weight=0.0).scores(valid.array)
+    exact = logits.astype(np.float64)
+    odds = exact - np.log(np.exp(exact).sum(-1, keepdims=True)) - np.log(shares)
+    reached = []
+    for weight in weights:
+        decided = (alone + weight * odds).argmax(-1)
+        recalls = [(decided[:, a] == c)[valid.labels[:, a] == c].mean() for a in range(3) for c in range(3)]
+        reached.append(np.mean(recalls))
+    assert [c["odds_weight"] for c in index.candidates] == list(weights)
+    assert [c["balanced_accuracy"] for c in index.candidates] == pytest.approx(reached)
+    assert index.odds_weight == weights[int(np.argmax(reached))] > 0
+    weighed = alone + index.odds_weight * odds
+    np.testing.assert_allclose(index.scores(valid.array, logits), weighed, atol=1e-5)
+    labels, margins = index.classify(valid.array, logits)
+    ordered = np.sort(weighed, axis=-1)
+    np.testing.assert_array_equal(labels, weighed.argmax(-1))
+    np.testing.assert_allclose(margins, ordered[..., -1] - ordered[..., -2], atol=1e-5)
+    index.save(tmp_path)
+    np.testing.assert_array_equal(CentroidIndex.load(tmp_path).classify(valid.array, logits)[1], margins)
+    with pytest.raises(ValueError, match=r"needs its logits \(300, 3, 3\), found None"):
+        index.classify(valid.array)
 
 
 def test_the_best_candidate_on_the_validation_split_is_taken() -> None:

@@ -47,6 +47,7 @@ def made(classes: int = 2, clean: bool = True) -> dict[str, Any]:
         "rounds": [first | cells, second | cells],
         "index": {
             "neighbours": 0,
+            "odds_weight": 0.1,
             "centroids": 24,
             "candidates": [
                 {"clusters_per_class": number, "neighbours": k, "balanced_accuracy": 0.7 + 0.01 * number + 0.001 * k}
@@ -113,7 +114,7 @@ def test_the_report_is_complete_in_itself_and_says_what_the_summary_says(tmp_pat
         data["digest"],
         summary["config_digest"],
         "lmle run --preset demo",
-        "softmax-ratio",
+        "centroid-margin",
         "0.612",
         "76.5",
         "0.876",
@@ -138,7 +139,7 @@ def test_celebas_attributes_have_the_published_means_beside_them(tmp_path: Path)
 def test_what_is_absent_leaves_no_trace(tmp_path: Path, classes: int) -> None:
     summary = made(classes, clean=False)
     summary["baselines"] = {"pca": None}
-    summary["index"] = {"neighbours": 3, "centroids": 6}
+    summary["index"] = {"neighbours": 3, "odds_weight": 0.1, "centroids": 6}
     del summary["gains"]
     summary["test"]["interval"] = None
     excluded = summary["test"]["attributes"]["Bald"]

@@ -7,7 +7,7 @@ from lmle_core.config import Config
 from lmle_core.device import DeviceImages
 from lmle_core.methods.decisions import Outputs
 from lmle_core.methods.method import Lesson
-from lmle_core.prior import class_shares
+from lmle_core.odds import class_shares
 from lmle_core.store import TRAIN, ImageStore
 
 

@@ -10,12 +10,12 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC
 
+from lmle_core.bootstrap import mean_balanced_accuracy
 from lmle_core.config import Config, Index
 from lmle_core.evaluation import threshold
 from lmle_core.index import build_index
 from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
-from lmle_core.bootstrap import mean_balanced_accuracy
 from lmle_core.methods.decisions import RULES, Outputs, decide
 from lmle_core.methods.logit_rules import best_cut
 from lmle_core.methods.space_rules import NEIGHBOURS, PENALTIES
