@@ -1,0 +1,59 @@
+"""What the method is to reach against its rivals, study by study."""
+
+from collections.abc import Mapping
+
+from benchmarks.claims import Ahead, Claim, GrowsWithImbalance, KeepsSpread, LosesLess, Within
+from benchmarks.study_records import Measured
+from lmle_core.comparison import Key
+from lmle_core.methods.catalogue import METHODS
+
+CALIBRATED: tuple[Key, ...] = tuple(
+    (method.name, rule)
+    for method in METHODS.values()
+    if method.objective is not None
+    for rule in method.rules
+    if rule in ("prior", "optimum", "adjusted") or (rule == "half" and method.rules[0] == "half")
+)
+"""Baselines whose classifier decides at a threshold that balance chose: the training prior, the validation optimum, the
+adjusted logits, and ½ for a method whose training balances the classes, so that ½ is its own rule."""
+
+CROSS_ENTROPY: tuple[Key, ...] = (("bce", "half"), ("bce", "prior"), ("bce", "optimum"))
+TRIPLET: tuple[Key, ...] = (("triplet", "knn"),)
+HALF: tuple[Key, ...] = (("bce", "half"),)
+WEIGHTED: tuple[Key, ...] = (("class-weighted", "half"),)
+
+
+def _faces(study: str, comparison: str) -> tuple[Claim, ...]:
+    return (
+        Ahead(study, "beats triplet-kNN", comparison, TRIPLET, 0.03),
+        Ahead(study, "beats BCE at ½", comparison, HALF, 0.06),
+        Ahead(study, "beats class-weighted BCE", comparison, WEIGHTED, 0.01),
+        Ahead(study, "beats the best calibrated baseline", comparison, CALIBRATED, 0.005),
+        GrowsWithImbalance(study, "gain over the triplet grows with imbalance", comparison, TRIPLET[0]),
+    )
+
+
+def _table_mode(study: str, comparison: str) -> Claim:
+    return Within(study, "`table` mode, repaired, near `batch` mode", comparison, "table", 0.03, 10)
+
+
+CLAIMS: tuple[Claim, ...] = (
+    Ahead("digits, 90 % removed", "beats triplet-kNN", "digits-90", TRIPLET, 0.04),
+    Ahead("digits, 90 % removed", "beats the best calibrated CE variant", "digits-90", CALIBRATED, 0.01),
+    Ahead("digits, 40 % removed", "beats triplet-kNN", "digits-40", TRIPLET, 0.015),
+    Ahead("digits, 40 % removed", "not below CE", "digits-40", CROSS_ENTROPY, 0.0, clear=False),
+    LosesLess("digits, 0 → 90 %", "loses less than the triplet", "digits-0", "digits-90", TRIPLET[0], 0.05),
+    *_faces("faces", "faces"),
+    KeepsSpread("everywhere", "no collapse in any seed", 0.3),
+    _table_mode("faces", "faces-ablation"),
+    _table_mode("digits, 90 % removed", "digits-ablation"),
+)
+"""In the order in which they were set."""
+
+GPU_CLAIMS = _faces("faces, GPU", "faces-gpu")
+"""The same of the larger study, shown where there is a record of it."""
+
+
+def claims(found: Mapping[str, Measured]) -> tuple[Claim, ...]:
+    """Those that are to be shown for comparisons, by name."""
+    return (*CLAIMS, *GPU_CLAIMS) if "faces-gpu" in found else CLAIMS

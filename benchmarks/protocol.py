@@ -1,0 +1,88 @@
+"""What docs/results.md says of how it was measured, and of what it does not show."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.study_records import StudyRecord
+from benchmarks.study_tables import TITLES, trials_table
+from lmle_core.comparison.wording import seeds_text, title
+from lmle_core.studies import STUDIES
+
+_SAME = """**What is the same.** Within a comparison every method gets the same images, trunk, batch size,
+augmentation, optimiser and learning-rate cycle, and sees the same number of images, repeats counted; LMLE's
+pre-training counts as part of its own. Round 0 alone, *prior features*, is the one exception. What a method's
+settings change is in the table of what was tried."""
+
+_CHOSEN = """**What is chosen, and on what.** The settings of a method are chosen once, by the balanced accuracy of
+its own rule on the validation split of the first seed, among the trials listed below. Thresholds and the number of
+neighbours and clusters are chosen on the validation split of each seed. Labels of the test split are looked at for
+scores alone, with one exception that favours the rivals: the best calibrated rival, and the rule that decided best,
+are picked by them."""
+
+_SEEDS = """**What a seed draws.** Its own procedural faces, or its own rotations and backgrounds of the digits and
+which five of them are reduced; the initial weights, the batches and their augmentation. All methods of a seed share
+its images, so differences are paired. The digits and photographs themselves, and their split, are the same for every
+seed; CelebA's images are, too."""
+
+_INTERVALS = """**What the intervals mean.** Over seeds: the 95 % Student t interval of the mean, or of the mean
+paired difference; it holds the chance of training and of the images drawn. With few seeds it is wide: three seeds
+put 4.3, five 2.8 standard errors on each side. Over images: the paired percentile bootstrap over test images, the
+trained networks held; it holds the chance of the test images alone. Of a rank correlation: the bootstrap over
+attributes. No interval is corrected for the number of comparisons."""
+
+_LIMITS = (
+    "How far gains carry over to photographs of people: the faces are procedural, their label noise of a known kind.",
+    "Large trunks, pre-trained ones, and long schedules, but for what the settings above name.",
+    "A fuller search for each rival: a method has the trials listed above, no more.",
+)
+
+_WHY = {
+    "celeba": "CelebA: not run here, for want of the data; the command is above.",
+    "faces-gpu": "Faces at CelebA's size on a GPU: there is no record of `lmle study faces-gpu`.",
+    "faces-ablation": "What each part is worth on faces: there is no record of `lmle study faces-ablation`.",
+    "digits-ablation": "What each part is worth on digits: there is no record of `lmle study digits-ablation`.",
+    "faces": "Faces on two cores: there is no record of `lmle study faces`.",
+    "digits": "Digits: there is no record of `lmle study digits`.",
+}
+
+
+def protocol(records: Mapping[str, StudyRecord]) -> list[str]:
+    """Paragraphs and tables: what is the same, what is chosen, what a seed draws, what intervals mean."""
+    parts = [_SAME, *filter(None, (_budget(record) for record in records.values())), _CHOSEN]
+    for name, record in records.items():
+        parts += [f"Tried in the study {name}; validation, percent:", trials_table(record.comparisons.values())]
+    return [*parts, _SEEDS, _INTERVALS]
+
+
+def missing(records: Mapping[str, StudyRecord]) -> list[str]:
+    """What the page does not show: studies without a record, methods and seeds that a record lacks, and the limits."""
+    found = [_WHY.get(name, f"There is no record of `lmle study {name}`.") for name in STUDIES if name not in records]
+    for name, record in records.items():
+        study = STUDIES.get(name)
+        if study is None:
+            continue
+        absent = [title(method, TITLES) for method in study.methods if method not in record.methods]
+        if absent:
+            found.append(f"Of the study {name}: {'; '.join(absent)}. The record was made without them.")
+        if len(record.seeds) < study.seeds:
+            found.append(f"Of the study {name}: more than {seeds_text(record.seeds)}; {study.seeds} are meant.")
+    return [*found, *_LIMITS]
+
+
+def _budget(record: StudyRecord) -> str:
+    """Settings of a study, and how many images a training sees."""
+    settings = ", ".join(f"`{key}` {_value(value)}" for key, value in record.settings.items())
+    last = list(record.comparisons.values())[-1]
+    seen = {standing.key[0]: standing.images_seen for standing in last.comparison.standings}
+    usual = Counter(seen.values()).most_common(1)[0][0]
+    others = ", ".join(f"{title(method, TITLES)} {images:,.0f}" for method, images in seen.items() if images != usual)
+    where = f" ({last.name})" if len(record.comparisons) > 1 else ""
+    return (
+        f"The study {record.name}: {settings or 'no setting of its own'}; all else is the default. A training sees "
+        f"{usual:,.0f} images{where}{f', but {others}' if others else ''}."
+    )
+
+
+def _value(value: Any) -> str:
+    return " and ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,169 @@
+"""Records of finished studies: `python -m benchmarks.studies --workspace W faces digits`.
+
+A record keeps what `lmle study NAME` left: of each comparison its estimates, what was tried on the validation split,
+and the scores of every seed. `benchmarks.results` writes docs/results.md from the newest records alone.
+"""
+
+import argparse
+import datetime
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.environment import environment
+from lmle_core.config import Config, ConfigError, load_config
+from lmle_core.methods.catalogue import METHODS
+from lmle_core.studies import STUDIES, Study, find_study
+
+RECORDS = Path(__file__).parent / "records"
+PARTS = ("comparison", "trials", "samples")
+"""Files of a comparison that a record keeps."""
+DIGITS = 5
+"""Decimals kept: 0.001 of a point of accuracy."""
+
+Json = dict[str, Any]
+
+
+def main() -> None:
+    """Keep the named studies, or all that the workspace has."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workspace", type=Path, required=True, help="of the studies")
+    parser.add_argument("--set", dest="settings", action="append", default=[], help="as given to lmle study")
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(STUDIES)}; without one, all that are finished")
+    arguments = parser.parse_args()
+    names = arguments.names or [name for name, study in STUDIES.items() if finished(study, arguments.workspace)]
+    if not names:
+        parser.error(f"{arguments.workspace}: found no finished study; run lmle study NAME --workspace DIR first")
+    try:
+        for name in names:
+            print(keep(find_study(name), arguments.workspace, arguments.settings))
+    except (ConfigError, FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
+
+
+def finished(study: Study, workspace: Path) -> bool:
+    """Whether the workspace has every comparison of a study."""
+    return all((_folder(workspace, name) / "comparison.json").exists() for name in study.variants)
+
+
+def keep(study: Study, workspace: Path, settings: list[str] | None = None, records: Path = RECORDS) -> Path:
+    """Write the record of a study that a workspace has; one of the same day is replaced.
+
+    Args:
+        study: of `lmle_core.studies`.
+        workspace: where it ran.
+        settings: what `lmle study` was given with `--set`.
+        records: gets `<date>-study-<name>/record.json`.
+
+    Raises:
+        FileNotFoundError: for a comparison, or a file of one, that is not there.
+        ValueError: for comparisons that disagree in methods or seeds, so that they are not of one command, or whose
+            reference decides by another rule than the catalogue has by now.
+    """
+    record = record_of(study, workspace, settings)
+    directory = records / f"{record['date']}-study-{study.name}"
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "record.json"
+    path.write_text(json.dumps(rounded(record), separators=(",", ":"), allow_nan=False) + "\n")
+    return path
+
+
+def record_of(study: Study, workspace: Path, settings: list[str] | None = None) -> Json:
+    """The record itself, not rounded yet; see `keep`."""
+    parts = {name: _parts(_folder(workspace, name)) for name in study.variants}
+    runs = {name: (_methods(each, study), tuple(each["comparison"]["seeds"])) for name, each in parts.items()}
+    methods, seeds = next(iter(runs.values()))
+    if len(set(runs.values())) > 1:
+        raise ValueError(f"study {study.name}: expected its comparisons to have the same methods and seeds, got {runs}")
+    rules = {method: METHODS[method].rules[0] for method in methods}
+    references = {tuple(each["comparison"]["reference"]) for each in parts.values()}
+    if references != {(methods[0], rules[methods[0]])}:
+        raise ValueError(
+            f"study {study.name}: its reference {references} does not decide by its own rule, {rules[methods[0]]!r}: "
+            "the catalogue has changed since; run the study again"
+        )
+    preset = load_config(study.preset, settings)
+    return {
+        "command": _command(study, methods, len(seeds), settings),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "environment": {**environment(), "device": _device()},
+        "study": {
+            "name": study.name,
+            "preset": study.preset,
+            "settings": changed(preset, Config()),
+            "methods": methods,
+            "rules": rules,
+            "seeds": seeds,
+        },
+        "comparisons": {
+            name: {"settings": changed(config, preset), **parts[name]}
+            for name, config in study.configs(settings).items()
+        },
+    }
+
+
+def changed(config: Config, base: Config) -> Json:
+    """The settings `section.key` of a configuration that another has not; where it ran and the seed do not count."""
+    ours, theirs = config.identity(), base.identity()
+    return {
+        f"{section}.{key}": value
+        for section, values in ours.items()
+        if isinstance(values, dict)
+        for key, value in values.items()
+        if value != theirs[section][key]
+    }
+
+
+def rounded(value: Any) -> Any:
+    """The same with every fraction rounded to five decimals, to keep records small; seconds and spreads as well."""
+    if isinstance(value, float):
+        return round(value, DIGITS) + 0.0
+    if isinstance(value, Mapping):
+        return {key: rounded(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(each) for each in value]
+    return value
+
+
+def _folder(workspace: Path, comparison: str) -> Path:
+    return workspace / "comparisons" / comparison
+
+
+def _parts(folder: Path) -> Json:
+    missing = [part for part in PARTS if not (folder / f"{part}.json").exists()]
+    if missing:
+        raise FileNotFoundError(f"{folder}: expected {', '.join(f'{part}.json' for part in missing)}; finish the study")
+    return {part: json.loads((folder / f"{part}.json").read_text()) for part in PARTS}
+
+
+def _methods(parts: Json, study: Study) -> tuple[str, ...]:
+    """Those that were run, the reference first, the others as the study has them."""
+    reference = parts["comparison"]["reference"][0]
+    order = [*study.methods, *parts["trials"]]
+    return tuple(sorted(parts["trials"], key=lambda method: (method != reference, order.index(method))))
+
+
+def _command(study: Study, methods: tuple[str, ...], seeds: int, settings: list[str] | None) -> str:
+    """What repeats the study; no path of the machine."""
+    words = ["lmle", "study", study.name]
+    if study.name == "celeba":
+        words += ["--data", "DIR"]
+    if methods != study.methods:
+        words += ["--methods", ",".join(methods)]
+    if seeds != study.seeds:
+        words += ["--seeds", str(seeds)]
+    for setting in settings or []:
+        words += ["--set", setting]
+    return " ".join(words)
+
+
+def _device() -> str:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu ({platform.machine()})"
+
+
+if __name__ == "__main__":
+    main()

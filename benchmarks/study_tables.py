@@ -1,0 +1,235 @@
+"""Tables of studies, as Markdown: claims, scores, differences, rules, parts, and what was tried."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from benchmarks.claims import Ahead, Claim, Finding, verdict
+from benchmarks.goals import claims
+from benchmarks.study_records import Measured
+from lmle_core.comparison import Difference, Estimate, Key, Standing
+from lmle_core.comparison.wording import percent, signed, signed_interval, title
+from lmle_core.methods.catalogue import METHODS
+
+RULE_TITLES = {
+    "half": "threshold ½",
+    "prior": "training prior",
+    "adjusted": "adjusted logits",
+    "optimum": "validation optimum",
+    "weighed-clusters": "clusters, weighed with the log-odds",
+    "clusters": "clusters, large margin",
+    "nearest-mean": "nearest class mean",
+    "knn": "k nearest neighbours",
+    "features-clusters": "clusters of trunk features",
+    "features-knn": "k nearest neighbours of trunk features",
+    "features-nearest-mean": "nearest mean of trunk features",
+    "svm": "linear SVMs on trunk features",
+}
+ABLATIONS = tuple(name for name in METHODS if name.startswith(("lmle-", "table")))
+"""LMLE with a part of it changed: no rivals, and in tables of their own."""
+TITLES = {**{name: method.title for name, method in METHODS.items()}, **RULE_TITLES}
+
+_MEASURES = {
+    "total_accuracy": "total accuracy",
+    "tpr": "TPR",
+    "tnr": "TNR",
+    "average_precision": "average precision",
+    "roc_auc": "ROC AUC",
+    "mcc": "MCC",
+    "without_near_random": "without near-random",
+}
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of a heading and rows, without the columns in which only the heading has a text."""
+    kept = [column for column in range(len(rows[0])) if column == 0 or any(row[column] for row in rows[1:])]
+    lines = [f"| {' | '.join(row[column] for column in kept)} |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(kept), *lines[1:]])
+
+
+def claims_table(found: Mapping[str, Measured], *, brief: bool = False) -> str:
+    """Every claim with its threshold, what was measured, and whether it is reached.
+
+    Args:
+        found: comparisons by name.
+        brief: without the interval over images.
+    """
+    rows = [["study", "claim", "to reach", "measured, 95 % over seeds", "over images", ""]]
+    for claim in claims(found):
+        finding = claim.measured(found)
+        rows.append(
+            [
+                claim.study,
+                _claimed(claim, finding),
+                claim.threshold,
+                "–" if finding is None else finding.shown,
+                "" if brief or finding is None else finding.over_images,
+                verdict(finding),
+            ]
+        )
+    return table(rows)
+
+
+def _claimed(claim: Claim, finding: Finding | None) -> str:
+    """The claim; with the rival's name, where it was the hardest of several."""
+    several = isinstance(claim, Ahead) and len(claim.rivals) > 1
+    return f"{claim.text}: {name(finding.rival)}" if several and finding and finding.rival else claim.text
+
+
+def name(key: Key) -> str:
+    """'BCE (training prior)'."""
+    method, rule = (title(each, TITLES) for each in key)
+    return f"{method} ({rule})"
+
+
+def own_rules(measured: Measured, *, ablations: bool = False) -> list[Standing]:
+    """The reference and its rivals, or its ablations, each by its own rule, the highest balanced accuracy first."""
+    kept = [method for method in measured.rules if (method in ABLATIONS) == ablations]
+    own = {measured.comparison.reference, *((method, measured.rules[method]) for method in kept)}
+    return [each for each in measured.comparison.standings if each.key in own]
+
+
+def own_or_best(measured: Measured) -> list[Standing]:
+    """Likewise, and beside it the rule that decides best on the test images, where that is another one."""
+    own = {each.key for each in own_rules(measured)}
+    methods = {method for method, _ in own}
+    best = {each.key[0]: each.key for each in reversed(measured.comparison.standings)}  # the first of each stays
+    shown = own | {best[method] for method in methods}
+    return [each for each in measured.comparison.standings if each.key in shown]
+
+
+def scores_table(measured: Measured) -> str:
+    """One line a method, by its own rule."""
+    rows = [["method", "decided by", "balanced accuracy", "on clean labels", *_MEASURES.values(), "training"]]
+    for each in own_rules(measured):
+        rows.append(
+            [
+                _emphasised(each.key, measured),
+                title(each.key[1], TITLES),
+                percent(each.scores["balanced_accuracy"]),
+                percent(_clean(each)),
+                *(percent(each.scores[measure], interval=False) for measure in _MEASURES),
+                f"{each.seconds.mean:,.0f} s",
+            ]
+        )
+    return table(rows)
+
+
+def rules_table(measured: Measured) -> str:
+    """Balanced accuracy of every method by every rule; the own rule's in bold."""
+    standings = measured.comparison.standings
+    own = {each.key: None for each in own_rules(measured)}
+    methods = dict.fromkeys(method for method, _ in own)
+    known = {each.key[1] for each in standings if each.key[0] in methods}
+    rules = [*(rule for rule in RULE_TITLES if rule in known), *sorted(known - set(RULE_TITLES))]
+    means = {each.key: percent(each.scores["balanced_accuracy"], interval=False) for each in standings}
+    rows = [["method", *(title(rule, TITLES) for rule in rules)]]
+    for method in methods:
+        cells = [(means.get((method, rule), ""), (method, rule) in own) for rule in rules]
+        rows.append([title(method, TITLES), *(f"**{text}**" if bold and text else text for text, bold in cells)])
+    return table(rows)
+
+
+def differences_table(measured: Measured) -> str:
+    """The reference minus each method, by its own rule and by its best one."""
+    columns = ("over seeds", "over images", "on clean labels, over seeds", "attributes won / lost / even")
+    rows = [["method", "decided by", *columns, "gain against imbalance"]]
+    several = len(measured.comparison.attributes) > 1
+    for each in own_or_best(measured):
+        if each.difference is None or each.key[0] == measured.comparison.reference[0]:
+            continue
+        wins = each.difference.wins
+        counts = f"{wins.won} ({wins.clearly_won}) / {wins.lost} ({wins.clearly_lost}) / {wins.even}"
+        rows.append(
+            [
+                title(each.key[0], TITLES),
+                title(each.key[1], TITLES),
+                *_ends(each.difference),
+                signed(_over_seeds(each.difference_clean)),
+                counts if several else "",
+                signed(each.difference.against_imbalance, scale=1),
+            ]
+        )
+    return table(rows)
+
+
+def parts_table(measured: Measured) -> str:
+    """What the reference is ahead of itself without a part, and of its own embedding by other rules."""
+    rows = [["recipe", "balanced accuracy", "worth, over seeds", "over images", "clean labels", "spread"]]
+    rows[0].append("training")
+    reference = measured.comparison.reference[0]
+    own = {each.key for each in own_rules(measured, ablations=True)}
+    shown = [each for each in measured.comparison.standings if each.key in own or each.key[0] == reference]
+    for each in sorted(shown, key=lambda each: -_worth(each)):
+        name = title(each.key[0], TITLES)
+        if each.key == measured.comparison.reference:
+            name = f"**{name}**"
+        elif each.key[0] == reference:
+            name = f"{name}, decided by {title(each.key[1], TITLES)}"
+        rows.append(
+            [
+                name,
+                percent(each.scores["balanced_accuracy"]),
+                *_ends(each.difference),
+                signed(_over_seeds(each.difference_clean)),
+                "" if each.spread is None else f"{each.spread.mean:.2f}",
+                f"{each.seconds.mean:,.0f} s",
+            ]
+        )
+    return table(rows)
+
+
+def trials_table(measured: Iterable[Measured]) -> str:
+    """What was tried for each method, and how it did on the validation split of each comparison; the choice in bold."""
+    each = list(measured)
+    rows = [["method", "tried", *(one.name for one in each)]]
+    for method in dict.fromkeys(method for one in each for method in one.trials):
+        tried = next(one.trials[method] for one in each if method in one.trials)
+        settings = [_settings(trial["settings"]) for trial in tried]
+        rows.append(
+            [
+                title(method, TITLES),
+                "; ".join(text for text in settings if text) or "–",
+                *(_validations(one.trials.get(method, ())) for one in each),
+            ]
+        )
+    return table(rows)
+
+
+def _validations(trials: Sequence[Mapping[str, Any]]) -> str:
+    values = [trial["validation"] for trial in trials]
+    texts = [f"{100 * value:.1f}" for value in values]
+    if len(texts) > 1:
+        texts[values.index(max(values))] = f"**{texts[values.index(max(values))]}**"
+    return "; ".join(texts)
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key.rpartition('.')[2]} {_value(value)}" for key, value in settings.items())
+
+
+def _value(value: Any) -> str:
+    return " and ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _emphasised(key: Key, measured: Measured) -> str:
+    text = title(key[0], TITLES)
+    return f"**{text}**" if key == measured.comparison.reference else text
+
+
+def _clean(standing: Standing) -> Estimate | None:
+    return None if standing.clean is None else standing.clean["balanced_accuracy"]
+
+
+def _over_seeds(difference: Difference | None) -> Estimate | None:
+    return None if difference is None else difference.over_seeds
+
+
+def _worth(standing: Standing) -> float:
+    """Of the difference; infinite for the reference, which is shown first."""
+    return float("inf") if standing.difference is None else standing.difference.over_seeds.mean
+
+
+def _ends(difference: Difference | None) -> tuple[str, str]:
+    if difference is None:
+        return "", ""
+    return signed(difference.over_seeds), signed_interval(difference.over_images)

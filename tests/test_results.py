@@ -1,0 +1,369 @@
+"""What studies leave becomes records, and records become the page: claims, tables, figures, and what is not shown."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import readme, results
+from benchmarks.claims import Ahead, Claim, GrowsWithImbalance, KeepsSpread, LosesLess, Within, verdict
+from benchmarks.goals import CALIBRATED, CLAIMS, claims
+from benchmarks.studies import RECORDS, changed, finished, keep
+from benchmarks.study_figures import drawings
+from benchmarks.study_records import Measured, StudyRecord, newest_studies
+from benchmarks.study_tables import RULE_TITLES, claims_table
+from lmle_core.artefact import Reference
+from lmle_core.comparison import Comparison, Key, mean_interval
+from lmle_core.config import Config, load_config
+from lmle_core.methods.catalogue import METHODS
+from lmle_core.studies import find_study
+from tasks.compare import comparison, publish_comparison
+from tests.lmle_core.comparison.made import study as made_study
+
+OURS: Key = ("lmle", METHODS["lmle"].rules[0])
+TABLE: Key = ("table", METHODS["table"].rules[0])
+SHOWN = f"| **LMLE** | {RULE_TITLES[OURS[1]]} |"
+RIGHT: dict[Key, float | np.ndarray] = {
+    OURS: 0.9, ("lmle", "nearest-mean"): 0.88, ("bce", "prior"): 0.68, ("bce", "half"): 0.66,
+    ("class-weighted", "half"): 0.7, ("triplet", "knn"): 0.6,
+}  # fmt: skip
+CONFIG = Config.model_validate({"evaluation": {"bootstrap": 100}})
+TRIALS = {"settings": {"loss.temperature": 0.1}, "validation": 0.8123456}, {"settings": {}, "validation": 0.9}
+
+
+def leave(
+    workspace: Path,
+    name: str,
+    right: Mapping[Key, float | np.ndarray],
+    *,
+    classes: int = 2,
+    attributes: int = 6,
+    seconds: float = 1.0,
+) -> None:
+    """What a comparison of made-up classifiers leaves in a workspace, by the stage that writes it in earnest."""
+    experiments, truths = made_study(
+        right, classes=classes, attributes=attributes if classes == 2 else 1, clean=classes == 2
+    )
+    references = []
+    for each in experiments:
+        folder = workspace / "stages" / "experiment" / f"{name}-{each.method}-{each.seed}"
+        folder.mkdir(parents=True, exist_ok=True)
+        times = seconds if each.method == "table" else 1
+        replace(each, seconds=each.seconds * times).save(folder, each.rule)
+        truths[each.seed].save(folder)
+        reference = Reference("experiment", str(folder), folder.name)
+        references += [] if reference in references else [reference]
+    compared = comparison.fn(
+        experiments=references, reference=OURS, trials={key[0]: list(TRIALS) for key in right}, shared=False,
+        study=name, config=CONFIG, workspace=workspace,
+    )  # fmt: skip
+    publish_comparison(compared, name, workspace)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def undrawn() -> Iterator[None]:
+    """The stage's own figures are not drawn: what records need is in the JSON files, and drawing takes longest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lmle_core.figures.style.save", lambda figure, path: None)
+        patch.setattr("lmle_core.figures.comparison.differences", lambda compared, titles: None)
+        patch.setattr("lmle_core.figures.comparison.gains_against_imbalance", lambda compared, titles: ())
+        yield
+
+
+@pytest.fixture(scope="module")
+def truth() -> dict[Key, list[float]]:
+    return balanced(RIGHT, 2)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workspace = tmp_path_factory.mktemp("workspace")
+    leave(workspace, "faces", RIGHT)
+    for name, fallen in (("digits-0", 0.0), ("digits-20", 0.05), ("digits-40", 0.1), ("digits-90", 0.3)):
+        right: dict[Key, float | np.ndarray] = {
+            OURS: 0.95 - fallen / 2,
+            ("bce", "half"): 0.93 - fallen,
+            ("triplet", "knn"): 0.9 - fallen,
+        }
+        leave(workspace, name, right, classes=3)
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def records(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, StudyRecord]:
+    folder = tmp_path_factory.mktemp("records")
+    for name in ("faces", "digits"):
+        keep(find_study(name), workspace, records=folder)
+    return newest_studies(folder)
+
+
+def loaded(workspace: Path, name: str) -> Measured:
+    folder = workspace / "comparisons" / name
+    parts = {part: json.loads((folder / f"{part}.json").read_text()) for part in ("comparison", "trials", "samples")}
+    rules = {each["method"]: METHODS[each["method"]].rules[0] for each in parts["samples"]}
+    return Measured.of(name, {"settings": {}, **parts}, rules)
+
+
+def test_a_record_holds_what_the_study_left_rounded(workspace: Path, tmp_path: Path) -> None:
+    path = keep(find_study("faces"), workspace, ["training.rounds=7"], tmp_path)
+    record = json.loads(path.read_text())
+    assert record["command"] == ("lmle study faces --methods lmle,bce,class-weighted,triplet --set training.rounds=7")
+    assert str(workspace) not in path.read_text()
+    assert record["study"]["settings"]["training.rounds"] == 7
+    left = json.loads((workspace / "comparisons" / "faces" / "comparison.json").read_text())
+    kept = record["comparisons"]["faces"]
+    for one, other in zip(kept["comparison"]["standings"], left["standings"], strict=True):
+        assert one["scores"]["mcc"]["mean"] == pytest.approx(other["scores"]["mcc"]["mean"], abs=5.1e-6)
+        assert one["method"] == other["method"]
+    assert kept["trials"]["bce"][0]["validation"] == 0.81235
+    assert len(kept["samples"]) == 3 * len(RIGHT)
+
+
+def test_a_comparison_read_from_a_record_is_the_one_that_was_written(records: Mapping[str, StudyRecord]) -> None:
+    experiments, truths = made_study(RIGHT)
+    original = Comparison.of(experiments, truths, OURS, bootstrap=100, seed=CONFIG.seed)
+    read = records["faces"].comparisons["faces"].comparison
+    assert (read.reference, read.seeds, read.attributes) == (original.reference, original.seeds, original.attributes)
+    for one, other in zip(read.standings, original.standings, strict=True):
+        assert one.key == other.key
+        for ours, theirs in ((one.difference, other.difference), (one.difference_clean, other.difference_clean)):
+            assert (ours is None) == (theirs is None)
+            if ours is not None and theirs is not None:
+                np.testing.assert_allclose(ours.gains, theirs.gains, atol=2e-4)
+                assert ours.over_seeds.interval == pytest.approx(theirs.over_seeds.interval, abs=1e-5)
+                assert ours.wins == theirs.wins
+    assert read.rows()[0].keys() == original.rows()[0].keys()
+
+
+def test_a_study_that_is_not_finished_is_refused_with_what_is_missing(workspace: Path, tmp_path: Path) -> None:
+    assert finished(find_study("digits"), workspace)
+    assert not finished(find_study("faces-gpu"), workspace)
+    with pytest.raises(FileNotFoundError, match=r"faces-gpu: expected comparison\.json, trials\.json, samples\.json"):
+        keep(find_study("faces-gpu"), workspace, records=tmp_path)
+
+
+def test_comparisons_of_different_commands_are_no_study(workspace: Path, tmp_path: Path) -> None:
+    for name in find_study("digits").variants:
+        leave(tmp_path, name, {OURS: 0.9, ("bce", "half"): 0.8}, classes=3)
+    leave(tmp_path, "digits-40", {OURS: 0.9, ("triplet", "knn"): 0.8}, classes=3)
+    with pytest.raises(ValueError, match="same methods and seeds"):
+        keep(find_study("digits"), tmp_path, records=tmp_path)
+
+
+def test_only_settings_that_differ_are_kept() -> None:
+    config = load_config(None, ["training.rounds=7", "engines.dask_workers=1", "seed=4"])
+    assert changed(config, Config()) == {"training.rounds": 7}
+    assert changed(Config(), Config()) == {}
+
+
+def test_the_newest_record_of_each_study_counts(workspace: Path, tmp_path: Path) -> None:
+    path = keep(find_study("faces"), workspace, records=tmp_path)
+    for date in ("2020-01-01", "2099-01-01"):
+        older = tmp_path / f"{date}-study-faces" / "record.json"
+        older.parent.mkdir()
+        older.write_text(path.read_text())
+    assert newest_studies(tmp_path)["faces"].directory == "2099-01-01-study-faces"
+
+
+def balanced(right: Mapping[Key, float | np.ndarray], classes: int) -> dict[Key, list[float]]:
+    """Mean balanced accuracy of each seed, recomputed from the predictions in a loop."""
+    found: dict[Key, list[float]] = {key: [] for key in right}
+    experiments, truths = made_study(right, classes=classes, attributes=6 if classes == 2 else 1, clean=classes == 2)
+    for each in experiments:
+        labels, means = truths[each.seed].labels, []
+        for a in range(labels.shape[1]):
+            recalls = [
+                sum(p == c for p, y in zip(each.predictions[:, a], labels[:, a], strict=True) if y == c)
+                / sum(y == c for y in labels[:, a])
+                for c in range(classes)
+            ]
+            means.append(sum(recalls) / classes)
+        found[each.method, each.rule].append(sum(means) / len(means))
+    return found
+
+
+@pytest.mark.parametrize(("least", "reached"), [(0.02, True), (0.2, False)])
+def test_being_ahead_is_measured_against_the_hardest_rival(
+    records: Mapping[str, StudyRecord], truth: Mapping[Key, list[float]], least: float, reached: bool
+) -> None:
+    rivals = [key for key in RIGHT if key in CALIBRATED]
+    assert rivals == [("bce", "prior"), ("class-weighted", "half")]
+    hardest = max(rivals, key=lambda key: np.mean(truth[key]))
+    finding = Ahead("faces", "", "faces", CALIBRATED, least).measured(results.comparisons(records))
+    assert finding is not None
+    assert finding.rival == hardest
+    expected = mean_interval([ours - theirs for ours, theirs in zip(truth[OURS], truth[hardest], strict=True)])
+    assert finding.estimate.mean == pytest.approx(expected.mean, abs=1e-5)
+    assert finding.estimate.interval == pytest.approx(expected.interval, abs=5e-5)
+    assert expected.interval is not None
+    assert expected.interval[0] > 0
+    assert finding.reached == reached
+
+
+def test_a_lead_that_chance_explains_is_not_reached_unless_it_need_not_be_clear(tmp_path: Path) -> None:
+    leave(tmp_path, "faces", {OURS: 0.8, ("triplet", "knn"): 0.8})
+    found = {"faces": loaded(tmp_path, "faces")}
+    at_least_equal = Ahead("", "", "faces", (("triplet", "knn"),), -1.0)
+    finding = at_least_equal.measured(found)
+    assert finding is not None
+    assert finding.estimate.low is not None
+    assert finding.estimate.low < 0
+    assert not finding.reached
+    unclear = replace(at_least_equal, clear=False).measured(found)
+    assert unclear is not None
+    assert unclear.reached
+
+
+def test_losses_are_paired_by_seed(records: Mapping[str, StudyRecord]) -> None:
+    rival = ("triplet", "knn")
+    at = {
+        share: balanced({OURS: 0.95 - fallen / 2, ("bce", "half"): 0.93 - fallen, rival: 0.9 - fallen}, 3)
+        for share, fallen in ((0, 0.0), (90, 0.3))
+    }
+    less = [(at[0][rival][seed] - at[90][rival][seed]) - (at[0][OURS][seed] - at[90][OURS][seed]) for seed in range(3)]
+    claim = LosesLess("", "", "digits-0", "digits-90", rival, 0.05)
+    finding = claim.measured(results.comparisons(records))
+    assert finding is not None
+    assert finding.estimate.mean == pytest.approx(sum(less) / 3, abs=2e-5)
+    assert finding.estimate.interval == pytest.approx(mean_interval(less).interval, abs=5e-5)
+    assert finding.reached == (finding.estimate.mean >= 0.05 and min(finding.estimate.interval or (0,)) > 0)
+    assert not replace(claim, least=0.5).measured(results.comparisons(records)).reached  # type: ignore[union-attr]
+
+
+def test_the_least_spread_of_any_seed_decides(records: Mapping[str, StudyRecord]) -> None:
+    found = results.comparisons(records)
+    claim = KeepsSpread("everywhere", "", 0.3)
+    finding = claim.measured(found)
+    assert finding is not None
+    assert finding.reached
+    assert finding.shown == "0.90 in 15 trainings of 5 comparisons"
+    samples = {key: dict(each) for key, each in found["digits-20"].samples.items()}
+    samples[OURS][1] = {**samples[OURS][1], "spread": 0.25}
+    collapsed = claim.measured({**found, "digits-20": replace(found["digits-20"], samples=samples)})
+    assert collapsed is not None
+    assert collapsed.estimate.mean == 0.25
+    assert not collapsed.reached
+
+
+@pytest.mark.parametrize(("right", "seconds", "reached"), [(0.89, 5, True), (0.89, 20, False), (0.7, 5, False)])
+def test_table_mode_is_near_at_its_cost(tmp_path: Path, right: float, seconds: float, reached: bool) -> None:
+    leave(tmp_path, "faces-ablation", {OURS: 0.9, TABLE: right}, seconds=seconds)
+    claim = next(each for each in CLAIMS if isinstance(each, Within))
+    finding = claim.measured({"faces-ablation": loaded(tmp_path, "faces-ablation")})
+    assert finding is not None
+    assert f"at {seconds:.1f}× the time" in finding.shown
+    assert finding.reached == reached
+
+
+def test_the_gain_grows_with_imbalance_where_the_whole_interval_says_so(tmp_path: Path) -> None:
+    rising = 0.9 - np.linspace(0, 0.4, 10)  # column a of the made-up labels is the rarer the higher a
+    claim = GrowsWithImbalance("", "", "faces", ("triplet", "knn"))
+    for slope, reached in ((rising, True), (rising[::-1], False)):
+        leave(tmp_path / str(reached), "faces", {OURS: 0.9, ("triplet", "knn"): slope}, attributes=10)
+        finding = claim.measured({"faces": loaded(tmp_path / str(reached), "faces")})
+        assert finding is not None
+        assert finding.reached == reached
+        assert finding.shown.startswith("ρ = +" if reached else "ρ = −")
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: f"{claim.study} {claim.text}")
+def test_a_claim_without_its_study_is_not_measured(claim: Claim) -> None:
+    assert claim.measured({}) is None
+    assert verdict(None) == "not measured"
+    assert f"| {claim.study} | {claim.text} |" in claims_table({})
+
+
+def test_the_claims_of_the_larger_study_are_shown_where_it_was_run(records: Mapping[str, StudyRecord]) -> None:
+    found = results.comparisons(records)
+    assert claims(found) == CLAIMS
+    larger = claims({**found, "faces-gpu": replace(found["faces"], name="faces-gpu")})
+    assert [(each.text, each.threshold) for each in larger[len(CLAIMS) :]] == [
+        (each.text, each.threshold) for each in CLAIMS if each.study == "faces"
+    ]
+
+
+def test_the_page_names_what_is_not_shown_and_links_each_figure(
+    records: Mapping[str, StudyRecord], tmp_path: Path
+) -> None:
+    results.write(records, tmp_path)
+    page = (tmp_path / "results.md").read_text()
+    (_, not_shown) = page.split("## What is not shown")
+    assert "CelebA: not run here" in not_shown
+    assert "no record of `lmle study faces-gpu`" in not_shown
+    assert "no record of `lmle study faces-ablation`" in not_shown
+    absent = [METHODS[name].title for name in find_study("faces").methods if name not in {key[0] for key in RIGHT}]
+    assert f"Of the study faces: {'; '.join(absent)}." in not_shown
+    assert "Of the study digits: more than 3 seeds; 5 are meant." in not_shown
+    assert "lmle study digits`." not in not_shown
+    assert "CelebA was not run here" in page
+    assert " nan" not in page
+    drawn = {f"results/{path.name}" for path in (tmp_path / "results").glob("*.png")}
+    assert drawn == {part.split(")")[0] for part in page.split("](")[1:] if part.startswith("results/")}
+    assert "results/digits-removed.png" in drawn
+    alone = results.page({"digits": records["digits"]})
+    assert "no record of `lmle study faces`" in alone
+
+
+def test_the_parts_of_the_recipe_are_shown_apart_from_its_rivals(tmp_path: Path) -> None:
+    hinge: Key = ("lmle-hinge", METHODS["lmle-hinge"].rules[0])
+    leave(tmp_path, "faces", {OURS: 0.9, ("lmle", "nearest-mean"): 0.85, hinge: 0.7, ("triplet", "knn"): 0.8})
+    record = StudyRecord.load(keep(find_study("faces"), tmp_path, records=tmp_path))
+    page = results.page({"faces": record})
+    rivals, _, parts = page.partition("## What each part is worth")
+    hinge_title = METHODS["lmle-hinge"].title
+    table = parts.split("## Protocol")[0]
+    assert hinge_title not in rivals
+    assert METHODS["triplet"].title not in table
+    rows = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| ")]
+    assert rows == ["| recipe", "| **LMLE**", f"| {hinge_title}", "| LMLE, decided by nearest class mean"]
+    assert "results/faces-parts.png" in table
+
+
+def test_a_reference_that_decides_by_another_rule_than_the_catalogue_says_is_refused(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed_rules = replace(METHODS["lmle"], rules=("prior", OURS[1]))
+    monkeypatch.setattr("benchmarks.studies.METHODS", {**METHODS, "lmle": changed_rules})
+    with pytest.raises(ValueError, match="the catalogue has changed since"):
+        keep(find_study("faces"), workspace, records=tmp_path)
+
+
+def test_a_table_of_scores_has_each_method_by_its_own_rule(
+    records: Mapping[str, StudyRecord], truth: Mapping[Key, list[float]]
+) -> None:
+    page = results.page(records)
+    faces = page.split("## Faces, on two cores")[1].split("\n## ")[0]
+    lines = [line for line in faces.splitlines() if line.startswith(SHOWN)]
+    assert len(lines) == 1
+    assert f"| {100 * np.mean(truth[OURS]):.1f} (" in lines[0]
+    matrix = next(line for line in faces.splitlines() if line.startswith("| LMLE |"))
+    assert f"**{100 * np.mean(truth[OURS]):.1f}**" in matrix
+    assert f" {100 * np.mean(truth['lmle', 'nearest-mean']):.1f} " in matrix
+
+
+def test_the_readme_shows_claims_and_methods_between_its_marks(records: Mapping[str, StudyRecord]) -> None:
+    text = f"before\n{readme.BEGIN}\nwhat was\n{readme.END}\nafter\n"
+    shown = readme.rendered(text, records)
+    assert shown.startswith(f"before\n{readme.BEGIN}\n")
+    assert shown.endswith(f"{readme.END}\nafter\n")
+    assert "what was\n" not in shown
+    assert "| digits, 0 → 90 % | loses less than the triplet |" in shown
+    assert SHOWN in shown
+    assert readme.rendered(shown, records) == shown
+    assert readme.rendered(text, {}) == text
+
+
+def test_the_page_of_results_is_that_of_the_records() -> None:
+    records = newest_studies(RECORDS)
+    if not records:
+        pytest.skip(
+            "no record of a study yet: run `lmle study NAME`, then `python -m benchmarks.studies --workspace W`"
+        )
+    assert (results.ROOT / "docs" / results.PAGE).read_text() == results.page(records)
+    for record in records.values():
+        assert (RECORDS / record.directory / "record.json").stat().st_size < 1_500_000
+    for file in (each.file for record in records.values() for each in drawings(record)):
+        assert (results.ROOT / "docs" / results.FOLDER / file).exists()
