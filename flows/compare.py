@@ -1,6 +1,9 @@
 """The flow: seed by seed ingest → each method's trials → the settings that validation chose, every seed → tables."""
 
-from collections.abc import Mapping, Sequence
+import multiprocessing
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
@@ -11,10 +14,12 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.task_runners import ProcessPoolTaskRunner
 
 from flows.exits import UsageError
+from flows.interrupts import end_with_parent
 from infra.settings import workspace_path
 from lmle_core.artefact import Reference, digest_of
 from lmle_core.config import Config, Engines
 from lmle_core.device import Places
+from lmle_core.experiment import configured
 from lmle_core.methods.catalogue import DEFAULT_METHODS, Method, find_method
 from tasks.compare import VIEW, comparison, experiment, publish_comparison, validation_of
 from tasks.gates import check_data, check_settings
@@ -25,6 +30,8 @@ from tasks.stage import done
 from tasks.workers import Workers
 
 DEFAULTS = Config()
+NAME = re.compile(r"\w[\w.-]*")
+"""Of a comparison: a folder has it."""
 
 
 @flow(name="compare")
@@ -53,14 +60,13 @@ def compare(
     if directory is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"directory": directory})})
     chosen = [find_method(name) for name in dict.fromkeys(methods)]
-    if not chosen or seeds < 1:
-        raise UsageError(f"expected at least one method and one seed, found {len(chosen)} and {seeds}")
+    _check_request(config, chosen, seeds, study)
     workspace = workspace_path(config.engines.workspace)
     check_settings(config)
     workspace.mkdir(parents=True, exist_ok=True)
     numbers = range(config.seed, config.seed + seeds)
     stores = _stores(config, numbers, workspace)
-    runs = Runs(config, stores, study, workspace)
+    runs = Runs(config, stores, workspace)
     runs.train([(method, config.seed, settings) for method in chosen for settings in method.trials])
     trials = {method.name: runs.tried(method) for method in chosen}
     best = {name: max(tried, key=lambda each: each["validation"])["settings"] for name, tried in trials.items()}
@@ -69,7 +75,7 @@ def compare(
     shared = config.data.directory is not None or config.data.source == "digits"
     compared = done(
         comparison, experiments=found, reference=(chosen[0].name, chosen[0].rules[0]), trials=trials,
-        shared=shared, config=config.view("seed", "evaluation.bootstrap"), workspace=workspace,
+        shared=shared, study=study, config=config.view("seed", "evaluation.bootstrap"), workspace=workspace,
     )  # fmt: skip
     record_comparison(compared, found, study, config, workspace)
     return {"comparison": str(publish_comparison(compared, study, workspace))}
@@ -82,14 +88,12 @@ class Runs:
     Attributes:
         config: of the comparison.
         stores: of each seed.
-        study: name of the comparison.
         workspace: where artefacts go.
         made: by method, seed and digest of the settings.
     """
 
     config: Config
     stores: Mapping[int, Reference]
-    study: str
     workspace: Path
     made: dict[tuple[str, int, str], Reference] = field(default_factory=dict)
 
@@ -98,7 +102,9 @@ class Runs:
         wanted = [job for job in jobs if (job[0].name, job[1], digest_of(dict(job[2]))) not in self.made]
         places = Places.of(self.config.engines.device, self.config.engines.parallel)
         failures = []
-        with ProcessPoolTaskRunner(max_workers=min(len(places.devices), max(1, len(wanted)))) as runner:
+        number = min(len(places.devices), max(1, len(wanted)))
+        say(f"{'experiments':<12} {len(wanted)}, {number} at a time")
+        with ProcessPoolTaskRunner(number, initializer=end_with_parent) as runner, _ended_when_interrupted():
             futures = {
                 self._submit(runner, *job, engines): job
                 for job, engines in zip(wanted, cycle(self._engines(places)), strict=False)
@@ -145,7 +151,7 @@ class Runs:
             experiment,
             {
                 "store": self.stores[seed], "method": method.name, "settings": dict(settings), "config": view,
-                "study": self.study, "workspace": self.workspace,
+                "workspace": self.workspace,
             },
         )  # fmt: skip
 
@@ -158,6 +164,35 @@ def _stores(config: Config, seeds: Sequence[int], workspace: Path) -> dict[int, 
             stores[seed] = stages.store()
             check_data(stores[seed], config)
     return stores
+
+
+def _check_request(config: Config, methods: Sequence[Method], seeds: int, study: str) -> None:
+    """Refuse what no comparison can be made of, before any stage. Raises UsageError or ConfigError."""
+    if not methods or seeds < 1:
+        raise UsageError(f"expected at least one method and one seed, found {len(methods)} and {seeds}")
+    if not NAME.fullmatch(study):
+        raise UsageError(
+            f"the comparison's name {study!r} is to name a folder: expected letters, digits, '.', '_', '-'"
+        )
+    if config.prior.kind != "bce":
+        raise UsageError(
+            f"prior.kind {config.prior.kind!r} would give LMLE more than images and labels, which are all that other "
+            "methods get: compare with 'bce'"
+        )
+    for method in methods:
+        for settings in method.trials:
+            configured(config, settings)
+
+
+@contextmanager
+def _ended_when_interrupted() -> Iterator[None]:
+    """Where its body raises, end the experiments that run: their checkpoints are gone on from, a pool would wait."""
+    try:
+        yield
+    except BaseException:
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
 
 
 def _words(settings: Mapping[str, Any]) -> str:

@@ -1,7 +1,10 @@
 """Interrupts that arrive: SIGTERM counts as Ctrl-C, and one that hits where no exception can be raised comes again."""
 
+import multiprocessing
+import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -38,3 +41,16 @@ def interruptible() -> Iterator[None]:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def end_with_parent() -> None:
+    """In a process of a pool: leave Ctrl-C to the parent, and end when the parent does, however that comes about."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

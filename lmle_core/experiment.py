@@ -22,8 +22,9 @@ from lmle_core.methods.method import Lesson
 from lmle_core.methods.outputs import Outputs
 from lmle_core.metrics import Scores, score
 from lmle_core.network import build_network, load_network, save_network
+from lmle_core.odds import class_shares
 from lmle_core.optimise import CHECKPOINT, Schedule, optimise
-from lmle_core.prior import Progress, class_count, class_shares, network_spec, start_at_class_shares
+from lmle_core.prior import Progress, class_count, network_spec, start_at_class_shares
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
 from lmle_core.training import images_seen, train_rounds
 
@@ -60,12 +61,14 @@ def run_experiment(
     config, arguments = configured(config, settings)
     seen = images_seen(config, len(store.rows(TRAIN)), rounds=method.rounds)
     begun = time.perf_counter()
-    if method.objective is None:
-        network = train_rounds(store, config, device, directory / NETWORK, progress)
-    else:
-        network = directory / NETWORK
-        teach(store, method, arguments, config, seen, device, network, progress)
-    seconds = _seconds(directory, time.perf_counter() - begun)
+    try:
+        if method.objective is None:
+            network = train_rounds(store, config, device, directory / NETWORK, progress)
+        else:
+            network = directory / NETWORK
+            teach(store, method, arguments, config, seen, device, network, progress)
+    finally:
+        seconds = _seconds(directory, time.perf_counter() - begun)
     train, valid, test = (outputs_of(network, store, store.rows(split), device) for split in (TRAIN, VALID, TEST))
     classes = class_count(store.labels)
     shares = class_shares(train.labels, classes).astype(np.float32)
@@ -109,7 +112,8 @@ def configured(config: Config, settings: Mapping[str, Any]) -> tuple[Config, dic
     for name, value in settings.items():
         section, dot, key = name.partition(".")
         if dot:
-            values[section][key] = value
+            known = values.get(section)
+            values[section] = {**(known if isinstance(known, dict) else {}), key: value}
         else:
             others[name] = value
     return parse_config(values), others
@@ -182,7 +186,7 @@ def outputs_of(network: Path, store: ImageStore, rows: np.ndarray, device: torch
 
 
 def _seconds(directory: Path, taken: float) -> float:
-    """Seconds of training, of all attempts."""
+    """Seconds of training, of all attempts that ended by themselves or by an exception."""
     path = directory / SECONDS
     before = json.loads(path.read_text()) if path.exists() else 0.0
     path.write_text(json.dumps(round(before + taken, 3)))

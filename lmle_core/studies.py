@@ -34,8 +34,7 @@ class Study:
 QUICK = ("lmle", "bce", "class-weighted", "logit-adjusted", "ldam", "triplet")
 MATTER = (*QUICK, "crl", "clmle")
 ALL = (*MATTER, "resampled", "focal", "triplet-batch-hard", "prior-features")
-ABLATIONS = ("lmle-without-cluster-term", "lmle-softmax-ratio", "lmle-cold", "table", "table-literal")
-MORE_ABLATIONS = tuple(name for name in METHODS if name.startswith(("lmle-", "table")) and name not in ABLATIONS)
+ABLATIONS = ("shipped", *(name for name in METHODS if name.startswith(("lmle-", "table"))))
 REMOVED = (0.0, 0.2, 0.4, 0.9)
 
 STUDIES: Mapping[str, Study] = MappingProxyType(
@@ -43,10 +42,12 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
         study.name: study
         for study in (
             Study("faces", "study-faces", MATTER, 3, {"faces": ()}),
-            Study("faces-ablation", "study-faces", ("lmle", *ABLATIONS), 3, {"faces-ablation": ()}),
-            Study("faces-gpu", "study-faces-gpu", (*ALL, *ABLATIONS, *MORE_ABLATIONS), 5, {"faces-gpu": ()}),
+            Study("faces-ablation", "study-faces", ABLATIONS, 3, {"faces-ablation": ()}),
+            Study("faces-gpu", "study-faces-gpu", ALL, 5, {"faces-gpu": ()}),
             Study("digits", "study-digits", QUICK, 5,
                   {f"digits-{100 * share:.0f}": (f"data.removed={share}",) for share in REMOVED}),
+            Study("digits-ablation", "study-digits", ABLATIONS, 5,
+                  {"digits-ablation": (f"data.removed={max(REMOVED)}",)}),
             Study("celeba", "study-celeba", ALL, 5, {"celeba": ()}),
         )
     }

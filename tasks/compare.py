@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,9 @@ def experiment(
     method: str,
     settings: dict[str, Any],
     config: Config,
-    study: str,
     workspace: Path,
 ) -> None:
-    """Train a method with one choice of settings from one seed, and score it."""
+    """Train a method with one choice of settings from one seed, and score it; several comparisons may have it."""
     set_threads(config.engines.threads)
     run_experiment(
         ImageStore.open(store.path),
@@ -39,18 +39,18 @@ def experiment(
         config,
         choose_device(config.engines.device),
         directory,
-        study=study,
         progress=Progress(f"{method} {config.seed}", "iterations"),
     )
 
 
-@stage("comparison", "lmle_core.comparison")
+@stage("comparison", "lmle_core.figures.comparison")
 def comparison(
     directory: Path,
     experiments: list[Reference],
     reference: tuple[str, str],
     trials: dict[str, list[dict[str, Any]]],
     shared: bool,
+    study: str,
     config: Config,
     workspace: Path,
 ) -> None:
@@ -63,6 +63,7 @@ def comparison(
         reference: method and rule that the others are compared with.
         trials: of each method, what was tried on the validation split and how well it did.
         shared: every seed has the same test images.
+        study: name of the comparison.
         config: bootstrap and its seed.
         workspace: where artefacts go.
     """
@@ -72,7 +73,8 @@ def comparison(
 
     found, truths = [], {}
     for each in map(Path, (reference.path for reference in experiments)):
-        known = [Experiment.load(each, path.stem) for path in sorted(each.glob("*.json")) if is_experiment(path)]
+        rules = [path.stem for path in sorted(each.glob("*.json")) if is_experiment(path)]
+        known = [replace(Experiment.load(each, rule), study=study) for rule in rules]
         found += known
         truths[known[0].seed] = Truth.load(each)
     compared = Comparison.of(

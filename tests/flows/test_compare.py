@@ -2,9 +2,14 @@
 
 import csv
 import json
+import os
+import signal
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lmle_core.methods.catalogue import METHODS
@@ -16,10 +21,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.services]
 COMPARED = ("lmle", "bce")
 
 
-def compare(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def command(workspace: Path, *words: str) -> list[str]:
     options = [word for setting in (*TINY, "engines.dask_workers=1") for word in ("--set", setting)]
-    command = [executable(), "compare", "--workspace", str(workspace), "--name", "tiny", *words, *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment(), timeout=500)
+    return [executable(), "compare", "--workspace", str(workspace), "--name", "tiny", *options, *words]
+
+
+def compare(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(workspace, *words), capture_output=True, text=True, check=False, env=environment(), timeout=500
+    )
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +98,58 @@ def test_an_unknown_method_is_refused_before_anything_is_done(tmp_path: Path) ->
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[-1] == "lmle: unknown method 'focl'; did you mean 'focal'?"
     assert not list(tmp_path.glob("stages/*"))
+
+
+def session(leader: int) -> list[psutil.Process]:
+    """The processes that a command started in a session of its own, itself among them."""
+    found = []
+    for each in psutil.process_iter():
+        try:
+            if os.getsid(each.pid) == leader and each.status() != psutil.STATUS_ZOMBIE:
+                found.append(each)
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue
+    return found
+
+
+def within(seconds: float, what: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not (found := what()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_stopped_in_the_midst_it_leaves_no_process_and_what_it_has_learned(
+    number: signal.Signals, workspace: Path
+) -> None:
+    words = (
+        "--methods",
+        "bce",
+        "--seeds",
+        "1",
+        "--set",
+        f"prior.epochs={3000 + number}",
+        "--set",
+        "engines.parallel=2",
+    )
+    run = subprocess.Popen(
+        command(workspace, *words), env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    before = set(workspace.glob("stages/experiment/*.partial/network/checkpoint.pt"))
+
+    def learned() -> set[Path]:
+        return set(workspace.glob("stages/experiment/*.partial/network/checkpoint.pt")) - before
+
+    assert within(200, lambda: len(learned()) == 2)  # both settings at a time
+    if number == signal.SIGINT:
+        os.killpg(run.pid, number)  # as a terminal does
+    else:
+        run.send_signal(number)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == (-number if number == signal.SIGKILL else 3)
+    assert within(20, lambda: not session(run.pid))
+    assert len(learned()) == 2
+    if number != signal.SIGKILL:
+        assert said.splitlines()[-1] == "lmle: interrupted; the same command continues where this one stopped"
+        assert "Traceback" not in said

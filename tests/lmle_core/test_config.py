@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,12 @@ def test_every_preset_is_valid_and_differs_from_the_defaults(preset: str) -> Non
     [
         ("training.round=2", "training: unknown name 'round'; did you mean 'rounds'?"),
         ("trainin.rounds=2", "unknown name 'trainin'; did you mean 'training'?"),
-        ("loss.kind=hinges", "loss.kind: 'hinges' is not one of softmax-ratio, hinge; did you mean 'hinge'?"),
+        ("loss.kind=hinges", "is not one of softmax-ratio, hinge, centroid-margin; did you mean 'hinge'?"),
+        ("data.source=digit", "data.source: 'digit' is not one of faces, digits; did you mean 'digits'?"),
+        ("data.removed=1", "data.removed: Input should be less than 1 (got 1)"),
+        ("data.held_out=[0.5, 0.5]", "two positive shares that sum to less than 1, found (0.5, 0.5)"),
+        ("data.held_out=[0, 0.2]", "two positive shares that sum to less than 1, found (0.0, 0.2)"),
+        ("data.held_out=[0.1]", "data.held_out.1: Field required"),
         ("seed=-1", "seed: Input should be greater than or equal to 0 (got -1)"),
         ("training.batch=many", "training.batch: Input should be a valid integer"),
         ("training.rounds", "expected section.key=value"),
@@ -34,7 +40,10 @@ def test_a_wrong_name_or_value_is_refused_with_the_nearest(setting: str, message
     ("settings", "message"),
     [
         (["training.sampler=class-equal", "training.costs=inverse"], "balance the classes twice"),
-        (["training.costs=inverse"], "loss.adjusted and class costs balance the classes twice"),
+        (
+            ["loss.kind=softmax-ratio", "training.costs=inverse"],
+            "loss.adjusted and class costs balance the classes twice",
+        ),
         (["quintuplets.mode=table"], "trains on loss.kind 'hinge'"),
         (["prior.kind=torchvision"], "needs prior.weights"),
     ],
@@ -55,6 +64,20 @@ def test_presets_come_by_name_or_path(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text('seed = 3\n[loss]\nmargins = "null"\n')
     own = load_config(str(tmp_path / "own.toml"), ["training.rounds=2"])
     assert (own.seed, own.loss.margins, own.training.rounds) == (3, None, 2)
+
+
+def test_where_the_data_comes_from_is_a_part_of_the_digest() -> None:
+    sections: tuple[dict[str, Any], ...] = (
+        {},
+        {"source": "digits"},
+        {"removed": 0.4},
+        {"held_out": (0.1, 0.2)},
+        {"images": 500},
+    )
+    assert len({parse_config({"data": section}).digest() for section in sections}) == len(sections)
+    assert load_config(None, ["data.held_out=[0.15, 0.25]"]).data.held_out == (0.15, 0.25)
+    view = load_config(None, ["data.source=digits", "data.removed=0.4"]).view("data.removed")
+    assert (view.data.removed, view.data.source) == (0.4, "faces")
 
 
 def test_engines_and_paths_are_no_part_of_the_digest_and_everything_else_is() -> None:

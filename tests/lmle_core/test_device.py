@@ -1,8 +1,10 @@
+import os
+
 import numpy as np
 import pytest
 import torch
 
-from lmle_core.device import DeviceImages, augment, choose_device, seeded_generator
+from lmle_core.device import DeviceImages, Places, augment, choose_device, seeded_generator
 from lmle_core.store import ImageStore
 
 
@@ -49,3 +51,32 @@ def test_a_device_that_is_not_there_is_refused() -> None:
         choose_device("gpu")
     with pytest.raises(ValueError, match=r"this machine has \d+ CUDA devices"):
         choose_device("cuda:99")
+
+
+@pytest.mark.parametrize(
+    ("cores", "gpus", "asked", "expected"),
+    [
+        (8, 0, ("auto", 0), Places(("cpu",) * 8, 1)),
+        (8, 0, ("auto", 3), Places(("cpu",) * 3, 2)),
+        (2, 0, ("cpu", 5), Places(("cpu",) * 5, 1)),
+        (8, 3, ("cpu", 2), Places(("cpu",) * 2, 4)),
+        (16, 2, ("auto", 0), Places(("cuda:0", "cuda:1"), 8)),
+        (16, 2, ("cuda", 3), Places(("cuda:0", "cuda:1", "cuda:0"), 5)),
+        (16, 2, ("cuda:1", 0), Places(("cuda:1",), 16)),
+        (16, 2, ("cuda:1", 2), Places(("cuda:1", "cuda:1"), 8)),
+        (2, 4, ("auto", 0), Places(tuple(f"cuda:{gpu}" for gpu in range(4)), 1)),
+    ],
+)
+def test_places_are_a_core_or_a_gpu_each_or_as_many_as_asked_for(
+    cores: int, gpus: int, asked: tuple[str, int], expected: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert Places.of(*asked) == expected
+
+
+def test_places_on_a_device_that_is_not_there_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ValueError, match="this machine has 1 CUDA devices"):
+        Places.of("cuda:1", 2)

@@ -86,7 +86,11 @@ def train(
 RECIPES: dict[str, dict[str, dict[str, object]]] = {
     "softmax-ratio": {"loss": {"kind": "softmax-ratio"}},
     "hinge in batch": {"loss": {"kind": "hinge", "bce_weight": 0.0}},
-    "minority batches": {"training": {"sampler": "minority", "minority": 4, "costs": "none"}},
+    "centroid margin": {"loss": {"kind": "centroid-margin"}, "quintuplets": {"redraw": 4}},
+    "minority batches": {
+        "loss": {"kind": "softmax-ratio"},
+        "training": {"sampler": "minority", "minority": 4, "costs": "none"},
+    },
     "table": {"loss": {"kind": "hinge"}, "quintuplets": {"mode": "table", "redraw": 3}},
     "literal table": {
         "loss": {"kind": "hinge", "squared": True, "margins": None, "bce_weight": 0.0},
@@ -114,7 +118,8 @@ def test_an_interrupted_round_ends_with_the_same_bytes(
 def test_training_lowers_the_loss_and_pulls_classes_apart(
     faces_store: ImageStore, clusters: Clusters, prior: Path, small: Config, tmp_path: Path
 ) -> None:
-    config = with_loss(small, training={"iterations": 80, "learning_rate": 3e-3, "flip": False, "shift": 0.0})
+    training: dict[str, object] = {"iterations": 80, "learning_rate": 3e-3, "flip": False, "shift": 0.0}
+    config = with_loss(small, loss={"kind": "softmax-ratio", "embedding_weight": 1.0}, training=training)
     train(faces_store, clusters, prior, config, tmp_path / "round")
     curves = json.loads((tmp_path / "round" / "curves.json").read_text())
     assert curves[-1]["loss_class"] < 0.7 * curves[0]["loss_class"]

@@ -109,6 +109,25 @@ def test_splits_are_whole_identities_at_eight_to_one_to_one(images: int) -> None
         assert abs((split[::20] == 2).sum() - 0.1 * people) <= 0.5
 
 
+@given(images=st.integers(1, 3000), valid=st.floats(0.01, 0.48), test=st.floats(0.01, 0.48))
+def test_splits_of_other_shares_are_whole_identities_too(images: int, valid: float, test: float) -> None:
+    split = partition(images, (valid, test))
+    assert (np.diff(split) >= 0).all()
+    assert all(len(set(split[k : k + 20].tolist())) == 1 for k in range(0, images, 20))
+    people = -(-images // 20)
+    for code, share in ((1, valid), (2, test)):
+        held = int((split[::20] == code).sum())
+        assert held == (0 if people <= 2 else max(1, round(share * people)))
+    assert np.array_equal(partition(images, (0.1, 0.1)), partition(images))
+
+
+def test_the_partition_file_has_the_shares_that_were_asked_for(tmp_path: Path) -> None:
+    write_annotations(tmp_path, 200, SEED, NOISE, (0.2, 0.3))
+    lines = (tmp_path / "list_eval_partition.txt").read_text().splitlines()
+    codes = [int(line.split()[1]) for line in lines]
+    assert [codes.count(code) for code in (0, 1, 2)] == [100, 40, 60]
+
+
 @pytest.mark.parametrize(("images", "noise"), [(0, 0.1), (5, 0.6)])
 def test_impossible_data_sets_are_refused_before_anything_is_written(tmp_path: Path, images: int, noise: float) -> None:
     with pytest.raises(ValueError, match=r"images|label_noise"):

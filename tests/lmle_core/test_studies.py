@@ -1,0 +1,64 @@
+"""The studies: what they compare exists, and every method of a study sees the same number of images."""
+
+import pytest
+
+from lmle_core.config import ConfigError, presets
+from lmle_core.experiment import configured
+from lmle_core.methods.catalogue import METHODS
+from lmle_core.studies import REMOVED, STUDIES, Study, find_study
+from lmle_core.training import images_seen
+
+each_study = pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
+
+
+@each_study
+def test_its_preset_and_methods_exist_and_lmle_is_compared_with_the_others(study: Study) -> None:
+    assert study.preset in presets()
+    assert study.methods[0] == "lmle" and len(set(study.methods)) == len(study.methods) >= 2
+    assert set(study.methods) <= set(METHODS)
+    assert study.seeds >= 3  # for an interval
+
+
+def test_no_two_comparisons_have_a_name_in_common() -> None:
+    names = [name for study in STUDIES.values() for name in study.variants]
+    assert len(set(names)) == len(names)
+    assert all(name == study.name for name, study in STUDIES.items())
+
+
+@each_study
+def test_every_method_sees_as_many_images_whatever_its_settings(study: Study) -> None:
+    for config in study.configs().values():
+        seen = {
+            name: images_seen(configured(config, settings)[0], 12_000, rounds=METHODS[name].rounds)
+            for name in study.methods
+            for settings in METHODS[name].trials
+        }
+        others = {name: number for name, number in seen.items() if METHODS[name].rounds}
+        assert max(others.values()) - min(others.values()) <= 5 * config.training.batch  # whole batches in a round
+        for name in seen.keys() - others:
+            assert seen[name] < seen["lmle"]
+
+
+def test_the_digits_differ_in_the_share_removed_alone() -> None:
+    configs = find_study("digits").configs()
+    assert list(configs) == ["digits-0", "digits-20", "digits-40", "digits-90"]
+    assert tuple(config.data.removed for config in configs.values()) == REMOVED
+    plain = [
+        config.model_copy(update={"data": config.data.model_copy(update={"removed": 0.0})})
+        for config in configs.values()
+    ]
+    assert len({config.digest() for config in plain}) == 1
+    assert all(config.data.source == "digits" for config in plain)
+
+
+@each_study
+def test_further_settings_are_laid_over_every_comparison(study: Study) -> None:
+    for config in study.configs(["training.batch=32", "data.height=40"]).values():
+        assert (config.training.batch, config.data.height) == (32, 40)
+    with pytest.raises(ConfigError, match="did you mean 'training'"):
+        study.configs(["trainin.batch=32"])
+
+
+def test_an_unknown_study_is_answered_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match="unknown study 'digit': expected faces, "):
+        find_study("digit")
