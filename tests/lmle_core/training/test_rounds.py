@@ -81,7 +81,7 @@ def whole(faces_store: ImageStore, tmp_path_factory: pytest.TempPathFactory) -> 
             "trunk": {"width": 4},
             "prior": {"epochs": 4},
             "training": {"iterations": 13, "rounds": 2, "batch": 32, "dimensions": 8},
-            "quintuplets": {"redraw": 5},  # where the centroids move, a training can go on
+            "quintuplets": {"redraw": 4},  # where the centroids move, a training can go on
             "cluster": {"size": 20},
             "engines": {"checkpoint": 2},
         }
