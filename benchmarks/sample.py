@@ -169,12 +169,12 @@ class Sample:
         rows = np.resize(rows, images)
         path = self.folder / f"embeddings-{split}-{images}.npy"
         if not path.exists():
-            self._write_embeddings(path, store, rows)
+            self._write_embeddings(path, store, rows, self.network())  # which trains, where it is not there yet
         return Embeddings(path, store.labels[rows], store.attributes)
 
     @torch.inference_mode()
-    def _write_embeddings(self, path: Path, store: ImageStore, rows: np.ndarray) -> None:
-        network, images = self.network(), DeviceImages(store, rows, self.device)
+    def _write_embeddings(self, path: Path, store: ImageStore, rows: np.ndarray, network: Network) -> None:
+        images = DeviceImages(store, rows, self.device)
         distinct = len(np.unique(rows))
         partial = path.with_suffix(".partial")
         shape = (len(rows), network.spec.attributes, network.spec.dimensions)

@@ -15,7 +15,7 @@ from lmle_core.optimise import make_optimiser
 from lmle_core.prior import augmented
 from lmle_core.sampling import make_sampler
 from lmle_core.store import TRAIN
-from lmle_core.training.batch_mode import BatchObjective
+from lmle_core.training import batch_objective
 from lmle_core.training.context import Round
 
 PEER_STEPS = 2
@@ -41,7 +41,7 @@ def prepare(sample: Sample, images: int) -> Bench:
         seed=(config.seed, 5, 1),
     )
     sampler = make_sampler("auto", store.labels[rows], batch, config.training.minority, round_.seed)
-    objective = BatchObjective(round_, sampler)
+    objective = batch_objective(round_, sampler)
     network, optimiser = _trainee(sample)
     steps = max(1, images // batch)
 

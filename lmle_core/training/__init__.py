@@ -1,6 +1,7 @@
 """Rounds of training, in 'batch' or in 'table' mode."""
 
 from lmle_core.training.round import (
+    batch_objective,
     check_balance,
     images_of_a_batch,
     images_seen,
@@ -12,6 +13,7 @@ from lmle_core.training.rounds import train_rounds
 from lmle_core.training.table_mode import mine_quintuplets, mining_subset
 
 __all__ = [
+    "batch_objective",
     "check_balance",
     "images_of_a_batch",
     "images_seen",

@@ -17,7 +17,7 @@ from lmle_core.odds import class_shares
 from lmle_core.optimise import CHECKPOINT, Objective, Schedule, Trained, optimise
 from lmle_core.prior import Progress, class_count, network_spec, starting_network
 from lmle_core.quintuplets import Quintuplets
-from lmle_core.sampling import make_sampler
+from lmle_core.sampling import Sampler, make_sampler
 from lmle_core.store import TRAIN, ImageStore
 from lmle_core.training.batch_mode import BatchObjective
 from lmle_core.training.centroid_mode import CentroidObjective
@@ -81,9 +81,9 @@ def train_round(
         config=config,
         seed=seed,
     )
-    objective: Objective = BatchObjective(round_, sampler)
-    if config.loss.kind == "centroid-margin":
-        objective, every = CentroidObjective(round_, sampler), _multiple(every, config)
+    objective: Objective = batch_objective(round_, sampler)
+    if isinstance(objective, CentroidObjective):
+        every = _multiple(every, config)
     if quintuplets is not None:
         objective = TableObjective(round_, quintuplets, mining_subset(len(rows), config, number))
         if objective.redraws:
@@ -107,6 +107,12 @@ def train_round(
     (directory / "speed.json").write_text(json.dumps(speed))
     (directory / CHECKPOINT).unlink(missing_ok=True)
     return trained
+
+
+def batch_objective(round_: Round, sampler: Sampler) -> BatchObjective | CentroidObjective:
+    """What 'batch' mode trains on: the configured loss, every image of a batch an anchor of every attribute."""
+    centroids = round_.config.loss.kind == "centroid-margin"
+    return CentroidObjective(round_, sampler) if centroids else BatchObjective(round_, sampler)
 
 
 def iterations_of_a_round(images: int, config: Config) -> int:
