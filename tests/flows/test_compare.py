@@ -119,9 +119,15 @@ def within(seconds: float, what: Callable[[], bool]) -> bool:
     return found
 
 
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which no comparison comes to its end."""
+    return tmp_path_factory.mktemp("stopped")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_stopped_in_the_midst_it_leaves_no_process_and_what_it_has_learned(
-    number: signal.Signals, workspace: Path
+    number: signal.Signals, stopped: Path
 ) -> None:
     words = (
         "--methods",
@@ -134,12 +140,12 @@ def test_stopped_in_the_midst_it_leaves_no_process_and_what_it_has_learned(
         "engines.parallel=2",
     )
     run = subprocess.Popen(
-        command(workspace, *words), env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
+        command(stopped, *words), env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    before = set(workspace.glob("stages/experiment/*.partial/network/checkpoint.pt"))
+    before = set(stopped.glob("stages/experiment/*.partial/network/checkpoint.pt"))
 
     def learned() -> set[Path]:
-        return set(workspace.glob("stages/experiment/*.partial/network/checkpoint.pt")) - before
+        return set(stopped.glob("stages/experiment/*.partial/network/checkpoint.pt")) - before
 
     try:
         assert within(300, lambda: len(learned()) == 2)  # both settings at a time
