@@ -20,7 +20,7 @@ adjusted logits, and ½ for a method whose training balances the classes, so tha
 CROSS_ENTROPY: tuple[Key, ...] = (("bce", "half"), ("bce", "prior"), ("bce", "optimum"))
 TRIPLET: tuple[Key, ...] = (("triplet", "knn"),)
 FAILS = "(which hardly trains there)"
-"""Said of the triplets on digits: from a fresh network they stay near chance, so that a lead over them shows nothing."""
+"""Said of the triplets on digits: from a fresh network they stay near chance, and a lead over them shows nothing."""
 HALF: tuple[Key, ...] = (("bce", "half"),)
 WEIGHTED: tuple[Key, ...] = (("class-weighted", "half"),)
 
