@@ -30,6 +30,10 @@ from tasks.stage import done
 from tasks.workers import Workers
 
 DEFAULTS = Config()
+type Job = tuple[Method, int, Mapping[str, Any]]
+"""A method, a seed and settings."""
+type Key = tuple[str, int, str]
+"""Of a job: the method's name, the seed, the digest of the settings."""
 NAME = re.compile(r"\w[\w.-]*")
 """Of a comparison: a folder has it."""
 
@@ -70,8 +74,9 @@ def compare(
     runs.train([(method, config.seed, settings) for method in chosen for settings in method.trials])
     trials = {method.name: runs.tried(method) for method in chosen}
     best = {name: max(tried, key=lambda each: each["validation"])["settings"] for name, tried in trials.items()}
-    runs.train([(method, seed, best[method.name]) for seed in numbers for method in chosen])
-    found = [runs.made[method.name, seed, digest_of(best[method.name])] for method in chosen for seed in numbers]
+    jobs = [(method, seed, best[method.name]) for seed in numbers for method in chosen]
+    runs.train(jobs)
+    found = [runs.made[_key(job)] for job in jobs]
     shared = config.data.directory is not None or config.data.source == "digits"
     compared = done(
         comparison, experiments=found, reference=(chosen[0].name, chosen[0].rules[0]), trials=trials,
@@ -89,17 +94,17 @@ class Runs:
         config: of the comparison.
         stores: of each seed.
         workspace: where artefacts go.
-        made: by method, seed and digest of the settings.
+        made: experiments that are there.
     """
 
     config: Config
     stores: Mapping[int, Reference]
     workspace: Path
-    made: dict[tuple[str, int, str], Reference] = field(default_factory=dict)
+    made: dict[Key, Reference] = field(default_factory=dict)
 
-    def train(self, jobs: Sequence[tuple[Method, int, Mapping[str, Any]]]) -> None:
+    def train(self, jobs: Sequence[Job]) -> None:
         """Run what is not made yet; all are tried before a failure is raised."""
-        wanted = [job for job in jobs if (job[0].name, job[1], digest_of(dict(job[2]))) not in self.made]
+        wanted = [job for job in jobs if _key(job) not in self.made]
         places = Places.of(self.config.engines.device, self.config.engines.parallel)
         failures = []
         number = min(len(places.devices), max(1, len(wanted)))
@@ -109,15 +114,14 @@ class Runs:
                 self._submit(runner, *job, engines): job
                 for job, engines in zip(wanted, cycle(self._engines(places)), strict=False)
             }
-            for number, future in enumerate(as_completed(list(futures)), 1):
-                method, seed, settings = futures[future]
-                name = f"{method.name}, seed {seed}{_words(settings)}"
+            for ended, future in enumerate(as_completed(list(futures)), 1):
+                job = futures[future]
                 try:
-                    self.made[method.name, seed, digest_of(dict(settings))] = future.result()
-                    say(f"{'experiment':<12} {number} of {len(wanted)}: {name}")
+                    self.made[_key(job)] = future.result()
+                    say(f"{'experiment':<12} {ended} of {len(wanted)}: {_name(job)}")
                 except Exception as error:
-                    failures.append(f"{name}: {type(error).__name__}: {error}")
-                    say(f"{'experiment':<12} {number} of {len(wanted)} failed: {failures[-1]}")
+                    failures.append(f"{_name(job)}: {type(error).__name__}: {error}")
+                    say(f"{'experiment':<12} {ended} of {len(wanted)} failed: {failures[-1]}")
         if failures:
             raise RuntimeError(
                 f"{len(failures)} of {len(wanted)} experiments failed; the others are kept, and the same command tries "
@@ -125,15 +129,15 @@ class Runs:
             )
 
     def tried(self, method: Method) -> list[dict[str, Any]]:
-        """What was tried on the first seed: the settings and the balanced accuracy on validation, by the own rule."""
+        """What was tried on the first seed: settings, balanced accuracy on validation by the own rule, and artefact."""
+        tried = [(settings, self.made[_key((method, self.config.seed, settings))]) for settings in method.trials]
         return [
             {
                 "settings": dict(settings),
-                "validation": validation_of(
-                    self.made[method.name, self.config.seed, digest_of(dict(settings))], method.rules[0]
-                ),
+                "validation": validation_of(reference, method.rules[0]),
+                "experiment": reference.digest,
             }
-            for settings in method.trials
+            for settings, reference in tried
         ]
 
     def _engines(self, places: Places) -> list[Engines]:
@@ -195,5 +199,11 @@ def _ended_when_interrupted() -> Iterator[None]:
         raise
 
 
-def _words(settings: Mapping[str, Any]) -> str:
-    return "".join(f", {name} {value}" for name, value in settings.items())
+def _key(job: Job) -> Key:
+    method, seed, settings = job
+    return method.name, seed, digest_of(dict(settings))
+
+
+def _name(job: Job) -> str:
+    method, seed, settings = job
+    return f"{method.name}, seed {seed}" + "".join(f", {name} {value}" for name, value in settings.items())

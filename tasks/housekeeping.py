@@ -1,4 +1,4 @@
-"""What a workspace could do without: directories of interrupted attempts, and artefacts that no run refers to."""
+"""What a workspace could do without: leftovers of interrupted attempts, and artefacts that nothing finished needs."""
 
 import json
 import re
@@ -23,7 +23,7 @@ class Removable:
 
     Attributes:
         path: of the directory.
-        why: 'partial', left by an interrupted attempt, or 'unreferenced' by any run.
+        why: 'partial', left by an interrupted attempt, or 'unreferenced' by any run or comparison.
         size: bytes.
     """
 
@@ -33,27 +33,29 @@ class Removable:
 
 
 def removable(workspace: Path, older: float) -> list[Removable]:
-    """Directories that no finished run needs and that nobody has touched for a while.
+    """Directories that no finished run or comparison needs and that nobody has touched for a while.
 
-    An artefact is needed where a run's marker names its digest, or the marker of an artefact that is needed does.
+    An artefact is needed where the marker of a run or comparison names its digest, or the marker of an artefact that
+    is needed does.
 
     Args:
         workspace: the workspace.
         older: seconds since the last change; an unfinished run's artefacts are younger, as a rule.
 
     Corner cases: a directory that a process is writing now is locked, and left alone. Procedural faces are left while
-    any run is: a store is known by the content of its images and does not say which folder they came from.
+    any run or comparison is: a store is known by the content of its images and does not say which folder they came
+    from.
     """
-    runs = list(workspace.glob(f"runs/*/{MARKER}"))
+    finished = [*workspace.glob(f"runs/*/{MARKER}"), *workspace.glob(f"comparisons/*/{MARKER}")]
     artefacts = [path for path in _directories(workspace) if not path.name.endswith(".partial")]
     records = {path: record for path in artefacts if (record := read_commit(path)) is not None}
-    needed = _reachable(runs, records)
+    needed = _reachable(finished, records)
     limit = time.time() - older
     found = []
     for path in _directories(workspace):
         if path.name.endswith(".partial"):
             why: Literal["partial", "unreferenced"] = "partial"
-        elif path not in needed and not (runs and path.parent.name == SOURCES):
+        elif path not in needed and not (finished and path.parent.name == SOURCES):
             why = "unreferenced"
         else:
             continue
@@ -74,16 +76,16 @@ def remove(directory: Path) -> None:
 
 
 def _directories(workspace: Path) -> Iterator[Path]:
-    for pattern in ("stages/*/*", "stores/*", "runs/*.partial"):
+    for pattern in ("stages/*/*", "stores/*", "runs/*.partial", "comparisons/*.partial"):
         yield from (path for path in sorted(workspace.glob(pattern)) if path.is_dir())
 
 
-def _reachable(runs: list[Path], records: dict[Path, dict[str, Any]]) -> set[Path]:
+def _reachable(finished: list[Path], records: dict[Path, dict[str, Any]]) -> set[Path]:
     by_digest: dict[str, set[Path]] = {}
     for path, record in records.items():
         for digest in {record["digest"], *DIGEST.findall(path.name)}:
             by_digest.setdefault(digest, set()).add(path)
-    pending = [digest for marker in runs for digest in DIGEST.findall(marker.read_text())]
+    pending = [digest for marker in finished for digest in DIGEST.findall(marker.read_text())]
     needed: set[Path] = set()
     while pending:
         for path in by_digest.get(pending.pop(), set()) - needed:

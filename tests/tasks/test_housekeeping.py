@@ -71,3 +71,16 @@ def test_what_a_process_writes_is_left_alone(workspace: Path) -> None:
         with pytest.raises(Timeout):
             remove(partial)
     assert partial.exists()
+
+
+def test_a_comparison_keeps_its_experiments_those_that_were_not_chosen_and_the_faces(tmp_path: Path) -> None:
+    store = _make(tmp_path / "stores" / f"{digest_of('s')}.zarr", "ingest", {}, content="s")
+    chosen, tried, unused = (
+        _make(tmp_path / "stages" / "experiment" / digest_of(name), "experiment", {"store": store.digest})
+        for name in ("chosen", "tried", "unused")
+    )
+    _make(tmp_path / "stages" / "synth" / digest_of("faces"), "synth", {})
+    inputs = {"experiments": chosen.digest, "trials": tried.digest}
+    _make(tmp_path / "comparisons" / "faces", "comparison", inputs)
+    _age(tmp_path, 2 * HOUR)
+    assert [each.path for each in removable(tmp_path, older=HOUR)] == [Path(unused.path)]
