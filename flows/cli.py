@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -89,7 +90,7 @@ def compare(
     from lmle_core.config import load_config
     from lmle_core.methods.catalogue import DEFAULT_METHODS
 
-    chosen = tuple(part for entry in methods or DEFAULT_METHODS for part in entry.split(","))
+    chosen = _names(methods or DEFAULT_METHODS)
     compare_here({name: load_config(preset, _laid_over(settings, data, workspace))}, chosen, seeds)
 
 
@@ -109,7 +110,7 @@ def study(
     found = find_study(name)
     if found.name == "celeba" and data is None:
         raise UsageError("the study of CelebA needs the data: lmle study celeba --data DIR")
-    chosen = tuple(part for entry in methods or found.methods for part in entry.split(","))
+    chosen = _names(methods or found.methods)
     compare_here(found.configs(_laid_over(settings, data, workspace)), chosen, seeds or found.seeds)
 
 
@@ -320,6 +321,11 @@ def bench(
     chosen = choose_scale(scale)
     folder = workspace_path(workspace) / "bench" / chosen.name
     run_suite(stages or [], chosen, folder, RECORDS, ["lmle", "bench", *(stages or []), "--scale", chosen.name])
+
+
+def _names(entries: Iterable[str]) -> tuple[str, ...]:
+    """Names of an option that may be repeated, each a name or several with commas between."""
+    return tuple(name for entry in entries for name in entry.split(","))
 
 
 def _laid_over(settings: list[str] | None, data: Path | None, workspace: Path | None) -> list[str]:

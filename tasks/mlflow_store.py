@@ -52,3 +52,35 @@ def connect(uri: str) -> tuple[Any, Any]:
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     mlflow = quiet_mlflow()
     return mlflow, mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def own_artifacts(uri: str, workspace: Path) -> Path | None:
+    """Where the workspace's own store keeps its artifacts; None for another store, which decides itself."""
+    return workspace.resolve() / "mlartifacts" if uri == own_store(workspace) else None
+
+
+def find_experiment(client: Any, name: str, artifacts: Path | None) -> str:
+    """MLflow's identity of an experiment, made where it does not exist.
+
+    Args:
+        client: of the store.
+        name: of the experiment.
+        artifacts: where a new one keeps its artifacts; None: as the server decides.
+
+    Raises:
+        TrackingError: where the experiment was deleted.
+    """
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return str(client.create_experiment(name, artifact_location=artifacts.as_uri() if artifacts else None))
+        except import_module("mlflow.exceptions").MlflowException:  # another run made it meanwhile
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                raise
+    if experiment.lifecycle_stage != "active":
+        raise TrackingError(
+            f"MLflow experiment {name!r} was deleted: restore it (mlflow experiments restore "
+            f"--experiment-id {experiment.experiment_id}) or name another with engines.experiment"
+        )
+    return str(experiment.experiment_id)

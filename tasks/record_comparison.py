@@ -10,8 +10,9 @@ from lmle_core.artefact import Reference
 from lmle_core.comparison.experiment import Experiment
 from lmle_core.config import Config
 from lmle_core.methods.catalogue import METHODS
+from tasks.compare import is_experiment
 from tasks.mlflow_entities import flatten
-from tasks.mlflow_store import connect, own_store, tracking_uri
+from tasks.mlflow_store import connect, find_experiment, own_artifacts, tracking_uri
 
 COMPARISON_TAG, EXPERIMENT_TAG = "lmle.comparison", "lmle.experiment"
 SUFFIX = "-comparisons"
@@ -35,7 +36,8 @@ def record_comparison(
     """
     uri = tracking_uri(config.engines, workspace)
     _, client = connect(uri)
-    home = _experiment(client, config.engines.experiment + SUFFIX, uri, workspace)
+    artifacts = own_artifacts(uri, workspace)
+    home = find_experiment(client, config.engines.experiment + SUFFIX, artifacts)
     parent = _find(client, home, COMPARISON_TAG, compared.digest)
     if parent is None:
         parent = client.create_run(home, run_name=study, tags={COMPARISON_TAG: compared.digest}).info.run_id
@@ -78,28 +80,21 @@ def _record_experiment(client: Any, home: str, parent: str, reference: Reference
     }
     parameters = {"method": experiment.method, "rule": experiment.rule, "seed": str(experiment.seed)}
     _log(client, run, metrics, {**parameters, **flatten(dict(experiment.settings))})
-    client.log_artifacts(run, str(directory))
+    for file in sorted(path for path in directory.iterdir() if path.is_file()):  # the networks stay in the workspace
+        client.log_artifact(run, str(file))
     client.set_tag(run, EXPERIMENT_TAG, tag)  # last: a run without it was interrupted, and is made again
     client.set_terminated(run, "FINISHED")
 
 
 def _own(directory: Path) -> Experiment:
     """The experiment as the method's own rule decides."""
-    any_rule = next(path for path in directory.glob("*.json") if path.with_suffix(".npz").exists())
+    any_rule = next(filter(is_experiment, directory.glob("*.json")))
     method = METHODS[json.loads(any_rule.read_text())["method"]]
     return Experiment.load(directory, method.rules[0])
 
 
 def _methods(summary: Mapping[str, Any]) -> list[str]:
     return sorted({each["method"] for each in summary["standings"]})
-
-
-def _experiment(client: Any, name: str, uri: str, workspace: Path) -> str:
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    artifacts = (workspace.resolve() / "mlartifacts").as_uri() if uri == own_store(workspace) else None
-    return str(client.create_experiment(name, artifact_location=artifacts))
 
 
 def _find(client: Any, home: str, tag: str, value: str) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from lmle_core.config import Engines
 from tasks.mlflow_entities import TABLE, attribute_table, dataset_input, flatten, table_tags
-from tasks.mlflow_store import TrackingError, connect, own_store, tracking_uri
+from tasks.mlflow_store import connect, find_experiment, own_artifacts, tracking_uri
 from tasks.registry import RegisteredModel, register_model
 from tasks.revision import git_revision
 
@@ -61,8 +61,7 @@ class Tracker:
     def open(cls, engines: Engines, workspace: Path, run_digest: str, run_name: str) -> Self:
         """A tracker as configured; the workspace's own store keeps its artifacts in `<workspace>/mlartifacts`."""
         uri = tracking_uri(engines, workspace)
-        artifacts = workspace.resolve() / "mlartifacts" if uri == own_store(workspace) else None
-        return cls(uri, engines.experiment, run_digest, run_name, artifacts)
+        return cls(uri, engines.experiment, run_digest, run_name, own_artifacts(uri, workspace))
 
     def start(self, config: Mapping[str, Any], data: Mapping[str, Any], *, config_digest: str, code: str) -> str:
         """Find or make the parent run and record what it runs on.
@@ -166,21 +165,7 @@ class Tracker:
         )
 
     def _find_experiment(self) -> str:
-        experiment = self._client.get_experiment_by_name(self._experiment)
-        if experiment is None:
-            location = self._artifacts.as_uri() if self._artifacts else None
-            try:
-                return self._client.create_experiment(self._experiment, artifact_location=location)
-            except self._mlflow.exceptions.MlflowException:  # another run made it meanwhile
-                experiment = self._client.get_experiment_by_name(self._experiment)
-                if experiment is None:
-                    raise
-        if experiment.lifecycle_stage != "active":
-            raise TrackingError(
-                f"MLflow experiment {self._experiment!r} was deleted: restore it (mlflow experiments restore "
-                f"--experiment-id {experiment.experiment_id}) or name another with engines.experiment"
-            )
-        return experiment.experiment_id
+        return find_experiment(self._client, self._experiment, self._artifacts)
 
     def _find(self, number: int | None) -> Any:
         """The run of a round, or the parent for None; None where there is none."""
