@@ -14,10 +14,9 @@ from benchmarks.study_tables import (
     parts_table,
     rules_table,
     scores_table,
-    table,
 )
 from lmle_core.celeba.facts import PUBLISHED_MEAN
-from lmle_core.comparison.wording import images_each, percent, seeds_text, title
+from lmle_core.comparison.wording import images_each, markdown_table, percent, seeds_text, title
 from lmle_core.figures.style import save
 from lmle_core.studies import STUDIES
 
@@ -206,7 +205,7 @@ def _published(found: Mapping[str, Measured]) -> str:
         scores = comparison.of_key(comparison.reference).scores
         cells = [percent(scores[each]) for each in ("balanced_accuracy", "total_accuracy")]
         rows.append([title(comparison.reference[0], TITLES), *cells, "measured"])
-    return table(rows)
+    return markdown_table(rows)
 
 
 if __name__ == "__main__":

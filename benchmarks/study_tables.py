@@ -7,7 +7,8 @@ from benchmarks.claims import Ahead, Claim, Finding, verdict
 from benchmarks.goals import claims
 from benchmarks.study_records import Measured
 from lmle_core.comparison import Difference, Estimate, Key, Standing
-from lmle_core.comparison.wording import percent, signed, signed_interval, title
+from lmle_core.comparison.tables import COLUMNS
+from lmle_core.comparison.wording import markdown_table, percent, signed, signed_interval, title
 from lmle_core.methods.catalogue import METHODS
 
 RULE_TITLES = {
@@ -28,22 +29,7 @@ ABLATIONS = tuple(name for name in METHODS if name.startswith(("lmle-", "table")
 """LMLE with a part of it changed: no rivals, and in tables of their own."""
 TITLES = {**{name: method.title for name, method in METHODS.items()}, **RULE_TITLES}
 
-_MEASURES = {
-    "total_accuracy": "total accuracy",
-    "tpr": "TPR",
-    "tnr": "TNR",
-    "average_precision": "average precision",
-    "roc_auc": "ROC AUC",
-    "mcc": "MCC",
-    "without_near_random": "without near-random",
-}
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of a heading and rows, without the columns in which only the heading has a text."""
-    kept = [column for column in range(len(rows[0])) if column == 0 or any(row[column] for row in rows[1:])]
-    lines = [f"| {' | '.join(row[column] for column in kept)} |" for row in rows]
-    return "\n".join([lines[0], "|" + "---|" * len(kept), *lines[1:]])
+_MEASURES = {name: heading for name, heading in COLUMNS.items() if name != "worst_five"}
 
 
 def claims_table(found: Mapping[str, Measured], *, brief: bool = False) -> str:
@@ -66,7 +52,7 @@ def claims_table(found: Mapping[str, Measured], *, brief: bool = False) -> str:
                 verdict(finding),
             ]
         )
-    return table(rows)
+    return markdown_table(rows)
 
 
 def _claimed(claim: Claim, finding: Finding | None) -> str:
@@ -111,7 +97,7 @@ def scores_table(measured: Measured) -> str:
                 f"{each.seconds.mean:,.0f} s",
             ]
         )
-    return table(rows)
+    return markdown_table(rows)
 
 
 def rules_table(measured: Measured) -> str:
@@ -126,7 +112,7 @@ def rules_table(measured: Measured) -> str:
     for method in methods:
         cells = [(means.get((method, rule), ""), (method, rule) in own) for rule in rules]
         rows.append([title(method, TITLES), *(f"**{text}**" if bold and text else text for text, bold in cells)])
-    return table(rows)
+    return markdown_table(rows)
 
 
 def differences_table(measured: Measured) -> str:
@@ -149,7 +135,7 @@ def differences_table(measured: Measured) -> str:
                 signed(each.difference.against_imbalance, scale=1),
             ]
         )
-    return table(rows)
+    return markdown_table(rows)
 
 
 def parts_table(measured: Measured) -> str:
@@ -175,7 +161,7 @@ def parts_table(measured: Measured) -> str:
                 f"{each.seconds.mean:,.0f} s",
             ]
         )
-    return table(rows)
+    return markdown_table(rows)
 
 
 def trials_table(measured: Iterable[Measured]) -> str:
@@ -192,7 +178,7 @@ def trials_table(measured: Iterable[Measured]) -> str:
                 *(_validations(one.trials.get(method, ())) for one in each),
             ]
         )
-    return table(rows)
+    return markdown_table(rows)
 
 
 def _validations(trials: Sequence[Mapping[str, Any]]) -> str:

@@ -7,9 +7,17 @@ from typing import Any, Self
 from lmle_core.comparison.experiment import Experiment, Truth
 from lmle_core.comparison.standing import MEASURES, Difference, Key, Standing, standing
 from lmle_core.comparison.statistics import Estimate, Wins
-from lmle_core.comparison.wording import images_each, percent, seeds_text, signed, signed_interval, title
+from lmle_core.comparison.wording import (
+    images_each,
+    markdown_table,
+    percent,
+    seeds_text,
+    signed,
+    signed_interval,
+    title,
+)
 
-_COLUMNS = {
+COLUMNS: Mapping[str, str] = {
     "total_accuracy": "total accuracy",
     "tpr": "TPR",
     "tnr": "TNR",
@@ -19,6 +27,7 @@ _COLUMNS = {
     "without_near_random": "without near-random",
     "worst_five": "worst five",
 }
+"""Headings of the scores beside balanced accuracy."""
 
 _SCORES_NOTE = "Percent; mean over {}, in brackets its 95 % t interval over seeds. {} The reference, {}, is in bold."
 _DIFFERENCES_NOTE = (
@@ -125,7 +134,7 @@ class Comparison:
         Corner cases: a column without a value is left out: TPR and TNR of more than two classes, clean labels that are
         not known, 'worst five' of at most five attributes.
         """
-        scores = [["method", "decided by", "balanced accuracy", "on clean labels", *_COLUMNS.values()]]
+        scores = [["method", "decided by", "balanced accuracy", "on clean labels", *COLUMNS.values()]]
         ahead, ahead_clean = "reference − method, over seeds", "on clean labels, over seeds"
         over, over_clean = "over images", "on clean labels, over images"
         won, rho = "attributes won / lost / even", "gain against imbalance"
@@ -136,7 +145,7 @@ class Comparison:
                 names[0] = f"**{names[0]}**"
             clean = each.clean["balanced_accuracy"] if each.clean is not None else None
             cells = [percent(each.scores["balanced_accuracy"]), percent(clean)]
-            for name in _COLUMNS:
+            for name in COLUMNS:
                 shown = name != "worst_five" or len(self.attributes) > 5
                 cells.append(percent(each.scores[name], interval=False) if shown else "")
             scores.append([*names, *cells])
@@ -147,9 +156,12 @@ class Comparison:
                 trend = signed(each.difference.against_imbalance, scale=1)
                 differences.append([*names, *sides[0], *sides[1], text if len(self.attributes) > 1 else "", trend])
         reference = " by ".join(title(name, titles) for name in self.reference)
-        parts = [_table(scores), _SCORES_NOTE.format(seeds_text(self.seeds), images_each(self.images), reference)]
+        parts = [
+            markdown_table(scores, kept=2),
+            _SCORES_NOTE.format(seeds_text(self.seeds), images_each(self.images), reference),
+        ]
         if len(differences) > 1:
-            parts += [_table(differences), _DIFFERENCES_NOTE.format(reference)]
+            parts += [markdown_table(differences, kept=2), _DIFFERENCES_NOTE.format(reference)]
         return "\n\n".join(parts)
 
     def rows(self) -> list[dict[str, str | float | None]]:
@@ -182,13 +194,6 @@ def _difference_cells(difference: Difference | None) -> tuple[str, str]:
     if difference is None:
         return "", ""
     return signed(difference.over_seeds), signed_interval(difference.over_images)
-
-
-def _table(rows: list[list[str]]) -> str:
-    """A Markdown table, without the columns in which only the heading has a text."""
-    kept = [c for c in range(len(rows[0])) if c < 2 or any(row[c] for row in rows[1:])]
-    lines = [f"| {' | '.join(row[c] for c in kept)} |" for row in rows]
-    return "\n".join([lines[0], "|" + "---|" * len(kept), *lines[1:]])
 
 
 def _ends(name: str, estimate: Estimate | None) -> dict[str, float | None]:

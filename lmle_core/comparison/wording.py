@@ -10,6 +10,18 @@ def title(name: str, titles: Mapping[str, str]) -> str:
     return titles.get(name, name.replace("_", " "))
 
 
+def markdown_table(rows: Sequence[Sequence[str]], kept: int = 1) -> str:
+    """A Markdown table of a heading and rows, without the columns in which only the heading has a text.
+
+    Args:
+        rows: the heading, then the rows, all of one length.
+        kept: columns, from the left, that stay whatever they hold.
+    """
+    shown = [column for column in range(len(rows[0])) if column < kept or any(row[column] for row in rows[1:])]
+    lines = [f"| {' | '.join(row[column] for column in shown)} |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(shown), *lines[1:]])
+
+
 def percent(estimate: Estimate | None, *, interval: bool = True) -> str:
     """'88.2 (87.9 to 88.5)', of an estimate from 0 to 1; '' for None."""
     if estimate is None:
