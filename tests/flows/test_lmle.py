@@ -23,6 +23,7 @@ TINY = (
     "data.images=640", "data.height=32", "data.width=32", "data.shard=128", "trunk.width=8", "prior.epochs=4",
     "training.rounds=2", "training.epochs=1", "training.batch=32", "training.dimensions=16", "cluster.size=150",
     "index.clusters_per_class=[1, 2]", "evaluation.bootstrap=200", "engines.threads=1", "engines.checkpoint=2",
+    "quintuplets.redraw=2",
 )  # fmt: skip
 STAGES = {
     "synth",
@@ -156,7 +157,8 @@ def test_the_papers_mode_runs_from_the_same_configuration(first: Finished) -> No
     added = [
         (read_commit(first.workspace / path) or {})["stage"] for path in set(stages_of(first.workspace)) - set(before)
     ]
-    assert sorted(added) == ["evaluation", "features", "health", "index", "quintuplets", "run", "train"]
+    features = ["features"] * 2  # embeddings and logits
+    assert sorted(added) == ["evaluation", *features, "health", "index", "quintuplets", "run", "train"]
     (_, trained) = json.loads(table.summary)["rounds"]
     assert set(trained["loss"]) == {"bce", "header_1", "header_2", "header_3"}
     assert set(json.loads(table.summary)["baselines"]) == {"majority", "prior", "pca"}
