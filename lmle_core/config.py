@@ -92,7 +92,7 @@ class Trunk(Section):
     width: int = Field(16, ge=4, le=128, description="Channels of the six-layer network's first convolution.")
     precision: Literal["auto", "bfloat16"] = Field(
         "auto",
-        description="'auto': bfloat16 on a GPU, float32 on a CPU; 'bfloat16' is faster on a CPU that has it.",
+        description="'auto': bfloat16 on a GPU, float32 on a CPU; 'bfloat16': on a CPU, too, if it multiplies in it.",
     )
 
 

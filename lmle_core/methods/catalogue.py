@@ -89,14 +89,15 @@ _ALL = (
     ),
     Method(
         "triplet", "triplet, semi-hard", "Schroff et al., CVPR 2015", ("knn", "clusters", "nearest-mean"),
-        ({"margin": 0.2, "members": 48}, {"margin": 0.4, "members": 48}), triplets.semi_hard, embeds=True,
+        tuple({"margin": margin, "members": 48, "warm": triplets.WARM} for margin in (0.2, 0.4)), triplets.semi_hard,
+        embeds=True,
     ),
     Method(
         "triplet-batch-hard", "triplet, batch-hard", "Hermans et al., 2017", ("knn", "clusters", "nearest-mean"),
-        _tried("margin", 0.2, 0.4), triplets.batch_hard, embeds=True,
+        tuple({"margin": margin, "warm": triplets.WARM} for margin in (0.2, 0.4)), triplets.batch_hard, embeds=True,
     ),
     Method(
-        "crl", "class rectification", "Dong et al., ICCV 2017", (*THRESHOLDS, "clusters"),
+        "crl", "class rectification", "Dong et al., ICCV 2017", (*THRESHOLDS, "clusters", "weighed-clusters"),
         _tried("strength", 0.1, 0.5), Rectification, embeds=True,
     ),
     _lmle(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lmle_core.config import Config
 from lmle_core.index import CentroidIndex
+from lmle_core.methods.cross_entropy import plain
 from lmle_core.methods.triplets import Triplets, balanced_part, batch_hard, semi_hard
 from lmle_core.network import NetworkSpec, build_network
 from lmle_core.store import ImageStore
@@ -41,7 +42,7 @@ def test_the_loss_over_a_whole_batch_is_its_equation_meaned_over_the_attributes(
 ) -> None:
     network = build_network(SPEC, 0).eval()
     lesson = lesson_of(faces_store, small)
-    objective = make(lesson, margin=0.3, members=None)
+    objective = make(lesson, margin=0.3, members=None, warm=0)
     loss, _ = objective(network, 3)
     output, labels = lesson.forward(network, objective._sampler(3), 3)
     slow = [triplet_loop(output.embeddings[:, a], labels[:, a], objective.mining, 0.3) for a in range(3)]
@@ -52,9 +53,17 @@ def test_the_loss_over_a_whole_batch_is_its_equation_meaned_over_the_attributes(
     assert network.classifier.weight.grad is None  # no cross-entropy
 
 
+def test_the_first_part_is_plain_cross_entropy(faces_store: ImageStore, small: Config) -> None:
+    network = build_network(SPEC, 0).eval()
+    lesson = lesson_of(faces_store, small, iterations=10)
+    objective, classification = semi_hard(lesson, warm=0.5), plain(lesson)
+    assert torch.equal(objective(network, 4)[0], classification(network, 4)[0])
+    assert set(objective(network, 5)[1]) == {"loss_triplet"}
+
+
 def test_a_part_depends_on_the_iteration_alone(faces_store: ImageStore, small: Config) -> None:
     network = build_network(SPEC, 0).eval()
-    first, second = (semi_hard(lesson_of(faces_store, small), members=16) for _ in range(2))
+    first, second = (semi_hard(lesson_of(faces_store, small), members=16, warm=0) for _ in range(2))
     first(network, 0)
     assert torch.equal(first(network, 4)[0], second(network, 4)[0])
     assert not torch.equal(first(network, 4)[0], first(network, 5)[0])
@@ -77,7 +86,7 @@ def test_a_batch_of_one_class_costs_nothing_and_has_a_gradient(faces_store: Imag
     lesson = lesson_of(faces_store, small)
     lesson.labels.zero_()
     for make in (semi_hard, batch_hard):
-        loss, _ = make(lesson)(network, 0)
+        loss, _ = make(lesson, warm=0)(network, 0)
         assert loss.item() == 0
         loss.backward()  # type: ignore[no-untyped-call]
 
