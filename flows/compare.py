@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
+from prefect.artifacts import create_markdown_artifact
 from prefect.futures import PrefectFuture, as_completed
 from prefect.task_runners import ProcessPoolTaskRunner
 
@@ -83,7 +84,9 @@ def compare(
         shared=shared, study=study, config=config.view("seed", "evaluation.bootstrap"), workspace=workspace,
     )  # fmt: skip
     record_comparison(compared, found, study, config, workspace)
-    return {"comparison": str(publish_comparison(compared, study, workspace))}
+    published = publish_comparison(compared, study, workspace)
+    create_markdown_artifact((published / "comparison.md").read_text(), key="comparison", description=study)
+    return {"comparison": str(published)}
 
 
 @dataclass

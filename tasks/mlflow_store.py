@@ -37,6 +37,10 @@ def quiet_mlflow() -> Any:
     return mlflow
 
 
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Tag by which MLflow's UI shows training runs, metrics and models first, and not traces of language models."""
+
+
 def connect(uri: str) -> tuple[Any, Any]:
     """The `mlflow` module and a client of the store at `uri`, for tracking and registry alike.
 
@@ -73,7 +77,8 @@ def find_experiment(client: Any, name: str, artifacts: Path | None) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return str(client.create_experiment(name, artifact_location=artifacts.as_uri() if artifacts else None))
+            location = artifacts.as_uri() if artifacts else None
+            return str(client.create_experiment(name, artifact_location=location, tags=KIND))
         except import_module("mlflow.exceptions").MlflowException:  # another run made it meanwhile
             experiment = client.get_experiment_by_name(name)
             if experiment is None:

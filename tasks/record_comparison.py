@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lmle_core.artefact import Reference
+from lmle_core.artefact import MARKER, Reference
 from lmle_core.comparison.experiment import Experiment
 from lmle_core.config import Config
 from lmle_core.methods.catalogue import METHODS
@@ -15,6 +15,8 @@ from tasks.mlflow_entities import flatten
 from tasks.mlflow_store import connect, find_experiment, own_artifacts, tracking_uri
 
 COMPARISON_TAG, EXPERIMENT_TAG = "lmle.comparison", "lmle.experiment"
+DESCRIPTION = "mlflow.note.content"
+"""Tag that MLflow's page of a run shows as Markdown."""
 SUFFIX = "-comparisons"
 """Of the name of MLflow's experiment: comparisons have metrics of their own, and few of them."""
 
@@ -47,10 +49,13 @@ def record_comparison(
     summary = json.loads((directory / "comparison.json").read_text())
     first = next(each for each in summary["standings"] if [each["method"], each["rule"]] == summary["reference"])
     metrics = {name: estimate["mean"] for name, estimate in first["scores"].items() if estimate is not None}
+    balanced = first["scores"]["balanced_accuracy"]
+    metrics |= {f"balanced_accuracy_{end}": balanced[end] for end in ("low", "high")}
     if client.get_run(parent).info.status != "FINISHED":
         settings = config.model_dump(mode="json", exclude={"engines"})
         _log(client, parent, metrics, {**flatten(settings), "methods": json.dumps(_methods(summary))})
         client.log_artifacts(parent, str(directory))
+        client.set_tag(parent, DESCRIPTION, (directory / "comparison.md").read_text())
         client.set_terminated(parent, "FINISHED")
     return str(parent)
 
@@ -62,7 +67,9 @@ def _record_experiment(client: Any, home: str, parent: str, reference: Reference
     directory = Path(reference.path)
     experiment = _own(directory)
     name = f"{experiment.method} seed {experiment.seed}"
-    run = client.create_run(home, run_name=name, tags={"mlflow.parentRunId": parent}).info.run_id
+    ended = (directory / MARKER).stat().st_mtime
+    begun = round(1000 * (ended - experiment.seconds))
+    run = client.create_run(home, begun, {"mlflow.parentRunId": parent}, name).info.run_id
     test, ranking = experiment.test, experiment.ranking
     metrics = {
         "balanced_accuracy": test.mean_balanced_accuracy,
@@ -78,12 +85,13 @@ def _record_experiment(client: Any, home: str, parent: str, reference: Reference
         "spread": experiment.spread,
         "seconds": experiment.seconds,
     }
+    settings = ", ".join(f"{name} {value}" for name, value in experiment.settings.items())
     parameters = {"method": experiment.method, "rule": experiment.rule, "seed": str(experiment.seed)}
-    _log(client, run, metrics, {**parameters, **flatten(dict(experiment.settings))})
+    _log(client, run, metrics, {**parameters, "settings": settings or "defaults"})
     for file in sorted(path for path in directory.iterdir() if path.is_file()):  # the networks stay in the workspace
         client.log_artifact(run, str(file))
     client.set_tag(run, EXPERIMENT_TAG, tag)  # last: a run without it was interrupted, and is made again
-    client.set_terminated(run, "FINISHED")
+    client.set_terminated(run, "FINISHED", round(1000 * ended))
 
 
 def _own(directory: Path) -> Experiment:

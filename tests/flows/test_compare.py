@@ -82,7 +82,10 @@ def test_mlflow_has_one_parent_and_a_child_for_each_method_and_seed(workspace: P
     assert len(parents) == 1
     assert {each.data.tags["mlflow.parentRunId"] for each in children} == {parents[0].info.run_id}
     assert {each.info.run_name for each in children} == {f"{name} seed {seed}" for name in COMPARED for seed in (0, 1)}
-    assert all(len(each.data.metrics) <= 12 for each in found)
+    assert all(len(each.data.metrics) <= 14 for each in found)
+    metrics = parents[0].data.metrics
+    assert metrics["balanced_accuracy_low"] <= metrics["balanced_accuracy"] <= metrics["balanced_accuracy_high"]
+    assert "**LMLE**" in parents[0].data.tags["mlflow.note.content"]
     assert "comparison.md" in {each.path for each in client.list_artifacts(parents[0].info.run_id)}
 
 

@@ -31,7 +31,7 @@ def _deployments() -> dict[str, dict[str, Any]]:
     return {each["name"]: each for each in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]}
 
 
-@pytest.mark.parametrize(("deployment", "preset"), [("demo", "demo"), ("full", "celeba")])
+@pytest.mark.parametrize(("deployment", "preset"), [("demo", "demo"), ("full", "celeba"), ("baselines", "demo")])
 def test_a_deployment_holds_its_preset(deployment: str, preset: str) -> None:
     assert Config.model_validate(_deployments()[deployment]["parameters"]["config"]) == load_config(preset)
 
@@ -139,6 +139,14 @@ def test_the_documented_sequence(commands: Commands) -> None:
     assert experiment["artifact_location"].endswith(str(commands.workspace / "mlartifacts" / "1"))
     model = commands.mlflow("registered-models/get?name=lmle")["registered_model"]
     assert {alias["alias"] for alias in model["aliases"]} == {"champion", "challenger"}
+
+    commands.prefect(
+        *("deployment", "run", "compare/baselines", "--param", f"config={config}", "--param", "seeds=2"),
+        *("--param", 'methods=["bce", "logit-adjusted"]', "--param", "study=tiny", "--watch"),
+    )
+    compared = json.loads((commands.workspace / "comparisons" / "tiny" / "comparison.json").read_text())
+    assert compared["reference"] == ["bce", "prior"]
+    assert {each["method"] for each in compared["standings"]} == {"bce", "logit-adjusted"}
 
     commands.lmle("down")
     assert processes.marked(state.token) == []
