@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lmle_core.artefact import digest_of
+from lmle_core.artefact import digest_of, file_digest
 from lmle_core.config import Data
 from lmle_core.decode import Geometry, load
 from lmle_core.features import NetworkEncoder
@@ -64,17 +64,33 @@ class Classifier:
             index=CentroidIndex.load(directory / INDEX),
         )
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of an image of the network's size: (3, H, W)."""
+        return 3, self.data.height, self.data.width
+
+    def decode(self, image: bytes, out: np.ndarray) -> None:
+        """Decode an image file to the network's size, as ingestion does.
+
+        Args:
+            image: the file.
+            out: where to, uint8 (3, H, W); untouched if the file is refused.
+
+        Raises:
+            ValueError: for an image that cannot be decoded.
+        """
+        load(image, Geometry(self.data.height, self.data.width, self.data.crop), out=out)
+
     def classify(self, images: Sequence[bytes]) -> Classification:
         """Classify image files (JPEG, PNG, ...), given as their bytes.
 
         Raises:
             ValueError: for an image that cannot be decoded, naming its position.
         """
-        geometry = Geometry(self.data.height, self.data.width, self.data.crop)
-        pixels = np.empty((len(images), 3, geometry.height, geometry.width), np.uint8)
+        pixels = np.empty((len(images), *self.shape), np.uint8)
         for position, image in enumerate(images):
             try:
-                load(image, geometry, out=pixels[position])  # as ingestion does
+                self.decode(image, pixels[position])
             except ValueError as error:
                 raise ValueError(f"image {position}: {error}") from None
         return self.classify_pixels(pixels)
@@ -85,6 +101,12 @@ class Classifier:
             empty = np.zeros((0, len(self.attributes)))
             return Classification(empty.astype(np.int8), empty.astype(np.float32))
         return Classification(*self.index.classify(*self.encoder.with_logits(pixels)))
+
+
+def files_digest(directory: Path) -> str:
+    """Identifies the classifier in a directory by the bytes of its files."""
+    files = sorted(path for part in (MODEL, INDEX) for path in (directory / part).rglob("*") if path.is_file())
+    return digest_of({str(path.relative_to(directory)): file_digest(path) for path in files})
 
 
 def save_classifier(directory: Path, network: Path, index: Path, store: ImageStore, data: Data) -> None:
