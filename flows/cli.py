@@ -161,22 +161,48 @@ def predict(
     model: Annotated[str, typer.Argument(metavar="RUN_OR_MODEL", help="Run, its path, or models:/lmle@champion.")],
     files: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     output: Annotated[Format, typer.Option("--format", "-f", help="How to write it.")] = Format.TABLE,
+    out: Annotated[
+        Path | None, typer.Option(help="Classify one folder, of any size, on Dask, into a Parquet dataset here.")
+    ] = None,
+    part: Annotated[int, typer.Option(min=1, help="With --out: images in a file of the dataset.")] = 4096,
+    quarantine: Annotated[float, typer.Option(min=0, max=1, help="With --out: share of bad images allowed.")] = 0.01,
     workspace: Workspace = None,
 ) -> None:
     """Classify image files: a label and a margin (confidence) for each attribute."""
-    from flows.runs import classify_files, image_files, load_model
-    from flows.tables import write_predictions
-    from lmle_core.config import Engines
+    from flows.runs import classify_files, image_files, model_directory
 
-    paths = image_files(files)
     space = workspace_path(workspace)
+    if out is not None:
+        if len(files) > 1 or not files[0].is_dir():
+            raise UsageError("--out takes one folder: of images, in CelebA's layout, or an image store")
+        from flows.local import predict_here
 
-    def uri() -> str:
-        from tasks.mlflow_store import tracking_uri
+        predict_here(space, model, files[0], out, part, quarantine)
+        return
+    paths = image_files(files)
+    from flows.tables import write_predictions
+    from lmle_core.classifier import Classifier
 
-        return tracking_uri(Engines(), space)
+    write_predictions(classify_files(Classifier.load(model_directory(space, model)), paths), output.value)
 
-    write_predictions(classify_files(load_model(space, model, uri), paths), output.value)
+
+@app.command()
+def neighbours(
+    model: Annotated[str, typer.Argument(metavar="RUN_OR_MODEL", help="Run, its path, or models:/lmle@champion.")],
+    image: Annotated[Path, typer.Argument(help="An image file.")],
+    attribute: Annotated[
+        str | None, typer.Option("--attribute", "-a", help="In whose embedding; default: the model's first.")
+    ] = None,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many.")] = 12,
+    out: Annotated[Path | None, typer.Option(help="PNG file: the image, and its neighbours framed by label.")] = None,
+    workspace: Workspace = None,
+) -> None:
+    """Show the training images nearest to an image in an attribute's embedding."""
+    if not image.is_file():
+        raise UsageError(f"{image}: no such file")
+    from flows.neighbours import show_neighbours
+
+    show_neighbours(workspace_path(workspace), model, image, attribute, k, out)
 
 
 @app.command()

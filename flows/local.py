@@ -13,7 +13,7 @@ from flows.interrupts import interruptible
 from infra.prefect_server import prefect_api
 from infra.services import running_addresses
 from infra.settings import workspace_path
-from lmle_core.config import Config
+from lmle_core.config import Config, Engines
 
 
 def run_here(config: Config) -> Path:
@@ -55,6 +55,21 @@ def compare_here(configs: Mapping[str, Config], methods: tuple[str, ...], seeds:
     for name, directory in found.items():
         _conclude_comparison(name, directory)
     print(f"\nMLflow  {_tracking_uri(first)}")
+
+
+def predict_here(workspace: Path, model: str, images: Path, out: Path, part: int, quarantine: float) -> None:
+    """Run the flow `predict`, and print where the dataset is. Arguments as of the flow."""
+    from flows.runs import model_directory
+
+    config = Config(engines=Engines(workspace=workspace))
+    directory = model_directory(workspace, model)  # or it is refused before anything starts
+    with served(config) as (_, wait):
+        from flows.predict import predict
+
+        wait()
+        found = predict(images, out, str(directory), part, quarantine, config.engines)
+    print(f"{found['images']:,} images, {found['bad']:,} of them without an answer, for the reason in column error")
+    print(f"Parquet {found['predictions']}")
 
 
 @contextmanager

@@ -3,17 +3,23 @@
 import difflib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from flows.exits import UsageError
+from lmle_core.payload import SUFFIXES
 
-IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+if TYPE_CHECKING:  # heavy; the commands that need them import them
+    from lmle_core.classifier import Classifier
+    from lmle_core.config import Engines
+
 BATCH = 256
+ADDRESS = re.compile(r"(models|runs|mlflow-artifacts):")
+"""Of a model in MLflow."""
+PLACES = {"store": ("stores/*.zarr", "stages/digits/*"), "features": ("stages/features/*",)}
+"""Where a workspace keeps what a run was made of."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,47 @@ def find_run(workspace: Path, name: str) -> Run:
     raise UsageError(f"no run {name!r} in {workspace / 'runs'}; {hint}")
 
 
+def find_model_run(workspace: Path, name: str) -> Run:
+    """The run of a name as of `find_run`, or the one that made the model at an MLflow address.
+
+    Raises:
+        UsageError: where there is none.
+    """
+    if not ADDRESS.match(name):
+        return find_run(workspace, name)
+    from lmle_core.config import Engines
+    from tasks.mlflow_store import TrackingError, tracking_uri
+    from tasks.models import run_of
+
+    try:
+        return find_run(workspace, run_of(name, tracking_uri(Engines(), workspace)))
+    except TrackingError as error:
+        raise UsageError(str(error)) from None
+
+
+def artefact_of(run: Run, part: Literal["store", "features"], workspace: Path) -> Path:
+    """Where the image store, or the last round's embeddings, of a run are: in the run's own workspace, or another.
+
+    Raises:
+        UsageError: where they are no more.
+    """
+    from lmle_core.artefact import committed, read_commit
+
+    record = read_commit(run.path)
+    if record is None:
+        raise UsageError(f"{run.path}: not the whole directory of a finished run; the same `lmle run` makes it again")
+    digest = record["inputs"]["parts"][part]
+    places = dict.fromkeys((run.path.resolve().parents[1], workspace.resolve()))
+    for directory in (found for place in places for pattern in PLACES[part] for found in place.glob(pattern)):
+        reference = committed(directory)
+        if reference is not None and reference.digest == digest:
+            return directory
+    raise UsageError(
+        f"the {'images' if part == 'store' else 'embeddings'} of run {run.name} are gone: nothing in "
+        f"{' or '.join(map(str, places))} has their digest {digest}; the same `lmle run` makes them again"
+    )
+
+
 @dataclass(frozen=True)
 class Classified:
     """What a model says of a file: class and margin of each attribute."""
@@ -70,30 +117,30 @@ class Classified:
     margins: dict[str, float]
 
 
-Classify = Callable[[list[bytes]], tuple[Sequence[str], np.ndarray, np.ndarray]]
+def model_directory(workspace: Path, name: str, engines: "Engines | None" = None) -> Path:
+    """The folder with `model/` and `index/` of a run, or of an MLflow address such as `models:/lmle@champion`.
 
-
-def load_model(workspace: Path, name: str, tracking_uri: Callable[[], str]) -> Classify:
-    """The classifier of a run, or of an MLflow address such as `models:/lmle@champion`.
+    Args:
+        workspace: of the runs; keeps what is fetched from MLflow.
+        name: the run's, its path, or the address.
+        engines: which MLflow; None: MLFLOW_TRACKING_URI, else the workspace's own.
 
     Raises:
         UsageError: where there is none.
     """
-    if re.match(r"(models|runs|mlflow-artifacts):", name):
-        return _registered(name, tracking_uri())
-    from lmle_core.classifier import Classifier
+    if not ADDRESS.match(name):
+        return Path(name) if (Path(name) / "model").is_dir() else find_run(workspace, name).path
+    from lmle_core.config import Engines
+    from tasks.mlflow_store import TrackingError, tracking_uri
+    from tasks.models import fetch_model
 
-    directory = Path(name) if (Path(name) / "model").is_dir() else find_run(workspace, name).path
-    classifier = Classifier.load(directory)
-
-    def classify(images: list[bytes]) -> tuple[Sequence[str], np.ndarray, np.ndarray]:
-        found = classifier.classify(images)
-        return classifier.attributes, found.labels, found.margins
-
-    return classify
+    try:
+        return fetch_model(name, tracking_uri(engines or Engines(), workspace), workspace)
+    except TrackingError as error:
+        raise UsageError(str(error)) from None
 
 
-def classify_files(classify: Classify, files: Sequence[Path]) -> list[Classified]:
+def classify_files(classifier: "Classifier", files: Sequence[Path]) -> list[Classified]:
     """Classify image files, in batches.
 
     Raises:
@@ -103,18 +150,18 @@ def classify_files(classify: Classify, files: Sequence[Path]) -> list[Classified
     for start in range(0, len(files), BATCH):
         batch = files[start : start + BATCH]
         try:
-            attributes, labels, margins = classify([_read(file) for file in batch])
+            answers = classifier.classify([_read(file) for file in batch])
         except ValueError as error:
             position = re.search(r"image (\d+): (.*)", str(error), re.DOTALL)
             if position is None:
                 raise
             raise UsageError(f"{batch[int(position[1])]}: {position[2]}") from None
-        for file, row, confidence in zip(batch, labels.tolist(), margins.tolist(), strict=True):
+        for file, row, confidence in zip(batch, answers.labels.tolist(), answers.margins.tolist(), strict=True):
             found.append(
                 Classified(
                     file,
-                    dict(zip(attributes, row, strict=True)),
-                    dict(zip(attributes, (round(margin, 4) for margin in confidence), strict=True)),
+                    dict(zip(classifier.attributes, row, strict=True)),
+                    dict(zip(classifier.attributes, (round(margin, 4) for margin in confidence), strict=True)),
                 )
             )
     return found
@@ -129,9 +176,9 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGES)
+            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
             if not inside:
-                raise UsageError(f"{path}: no image in this folder (looked for {', '.join(IMAGES)})")
+                raise UsageError(f"{path}: no image in this folder (looked for {', '.join(SUFFIXES)})")
             files += inside
         elif path.exists():
             files.append(path)
@@ -145,25 +192,3 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from None
-
-
-def _registered(name: str, tracking_uri: str) -> Classify:
-    import pandas as pd
-
-    from tasks.mlflow_store import quiet_mlflow
-
-    mlflow = quiet_mlflow()
-    mlflow.set_tracking_uri(tracking_uri)
-    mlflow.set_registry_uri(tracking_uri)
-    try:
-        model = mlflow.pyfunc.load_model(name)
-    except (mlflow.exceptions.MlflowException, OSError) as error:
-        raise UsageError(f"{name}: no such model in {tracking_uri} ({error})") from None
-
-    def classify(images: list[bytes]) -> tuple[Sequence[str], np.ndarray, np.ndarray]:
-        table = model.predict(pd.DataFrame({"image": images}))
-        attributes = [column for column in table.columns if f"{column}_margin" in table.columns]
-        margins = table[[f"{attribute}_margin" for attribute in attributes]].to_numpy()
-        return attributes, table[attributes].to_numpy(), margins
-
-    return classify

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -40,6 +41,7 @@ def test_nothing_is_tied_to_a_machine() -> None:
     full = _deployments()["full"]
     assert full["parameters"]["directory"] == "celeba"
     assert full["work_pool"] == _deployments()["demo"]["work_pool"] == {"name": "lmle"}
+    assert _deployments()["batch"]["work_pool"] == full["work_pool"]
     assert not [word for word in (ROOT / "prefect.yaml").read_text().split() if word.startswith("/")]
 
 
@@ -124,6 +126,7 @@ def test_the_documented_sequence(commands: Commands) -> None:
     said = commands.prefect("deploy", "--all")
     assert "lmle/demo" in said
     assert "lmle/full" in said
+    assert "predict/batch" in said
     refused = commands.prefect("deployment", "run", "lmle/demo", "--param", 'config={"training": {"rouns": 2}}', code=1)
     assert "'rouns' is not one of ['rounds'" in refused
 
@@ -148,14 +151,24 @@ def test_the_documented_sequence(commands: Commands) -> None:
     assert compared["reference"] == ["bce", "prior"]
     assert {each["method"] for each in compared["standings"]} == {"bce", "logit-adjusted"}
 
+    faces = next(commands.workspace.glob("stages/synth/*/img_align_celeba"))
+    out = commands.workspace / "answers"
+    images = ("--param", f"images={faces.parent}", "--param", f"out={out}")
+    commands.prefect("deployment", "run", "predict/batch", *images, "--watch")
+    answers = pd.read_parquet(out / "predictions").set_index("filename")
+    assert len(answers) == 240
+    assert answers["error"].isna().all()
+
     commands.lmle("down")
     assert processes.marked(state.token) == []
     assert all(processes.port_free("127.0.0.1", port) for port in commands.ports)
     assert "no services are up" in commands.lmle("status", code=1)
 
     # Without the services everything is still there: the run, and the model by its address.
-    faces = next(commands.workspace.glob("stages/synth/*/img_align_celeba"))
     answer = json.loads(
         commands.lmle("predict", "models:/lmle@champion", str(faces / "000001.jpg"), "--format", "json")
     )
     assert list(answer[0]["attributes"]) == ["Male", "Smiling", "Eyeglasses"]
+    for name, one in answer[0]["attributes"].items():
+        assert answers.loc["000001.jpg", f"{name}.prediction"] == one["label"]
+        assert answers.loc["000001.jpg", f"{name}.margin"] == pytest.approx(one["margin"], abs=1e-3)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from lmle_core.classifier import Classifier
+from lmle_core.classifier import Classifier, files_digest
 from lmle_core.config import Config, Engines
 from tasks.mlflow_store import TrackingError, own_store
+from tasks.models import fetch_model, run_of
 from tasks.registry import REQUIREMENTS, requirements
 from tasks.tracking import Tracker
 from tests.tasks.tiny_run import ATTRIBUTES, DATA, jpeg, make_run
@@ -104,12 +105,18 @@ def test_the_registered_model_classifies_image_files_with_its_own_code(
         assert said["found"][attribute] == expected.labels[:, a].tolist()
         assert said["found"][f"{attribute}_margin"] == pytest.approx(expected.margins[:, a].tolist(), rel=1e-5)
     assert said["types"] == ["int32", "float32"] * 2
-    assert said["inputs"] == ["DataType.binary"]
+    assert said["inputs"] == ["DataType.string"] * 2  # base64, or bytes as above; a path
     assert said["outputs"] == ["Bald", "Bald_margin", "Wearing_Hat", "Wearing_Hat_margin"]
     assert said["example"] == [1, 4]
-    assert "Model is missing inputs ['image']" in said["errors"][0]
-    assert "image 1" in said["errors"][1]
+    assert "one of the columns image and path, found neither" in said["errors"][0]
+    assert "row 1: not an image" in said["errors"][1]
     assert not Path(said["code"]).is_relative_to(Path(__file__).parents[2])
+    for _ in range(2):  # fetched, and found
+        fetched = fetch_model("models:/loaded@champion", own_store(mlflow_workspace), tmp_path / "workspace")
+        assert files_digest(fetched) == files_digest(run_directory)
+    assert run_of("models:/loaded@champion", own_store(mlflow_workspace)) == "3" * 32
+    with pytest.raises(TrackingError, match="models:/loaded@nobody: no such model"):
+        fetch_model("models:/loaded@nobody", own_store(mlflow_workspace), tmp_path / "workspace")
 
 
 def test_a_run_without_a_model_is_refused(started: Callable[[str], Tracker], tmp_path: Path) -> None:
@@ -119,9 +126,13 @@ def test_a_run_without_a_model_is_refused(started: Callable[[str], Tracker], tmp
 
 
 def test_the_requirements_are_what_the_classifier_imports() -> None:
-    """Follows the imports of lmle_core.classifier through lmle_core to the packages that it does not bring along."""
+    """Follows the imports of what the pyfunc imports through lmle_core to the packages that it does not bring along."""
     distributions = packages_distributions()
-    pending, seen, packages = ["lmle_core.classifier"], set(), {"pandas"}  # pandas: by the pyfunc itself
+    pending, seen, packages = (
+        ["lmle_core.classifier", "lmle_core.payload"],
+        set(),
+        {"pandas"},
+    )  # pandas: by the pyfunc itself
     while pending:
         name = pending.pop()
         if not name or name in seen or (source := source_of(name)) is None:
