@@ -120,7 +120,7 @@ def face_grid(rows: Sequence[FaceRow]) -> Figure:
     )
     for line, row in zip(grid, rows, strict=True):
         right = row.label == row.prediction
-        _face(line[0], row.query, INK, f"label {row.label}, found {row.prediction}", GREEN if right else VERMILION)
+        draw_face(line[0], row.query, INK, f"label {row.label}, found {row.prediction}", GREEN if right else VERMILION)
         line[0].set_ylabel(
             f"{readable(row.attribute)}\nmargin {row.margin:.2f}",
             rotation=0,
@@ -135,11 +135,12 @@ def face_grid(rows: Sequence[FaceRow]) -> Figure:
                 continue
             c = int(row.classes[m])
             color = (ORANGE, BLUE)[c] if c < 2 else SERIES[c % len(SERIES)]
-            _face(axes, row.neighbours[m], color, f"class {c}, D {row.distances[m]:.2f}", INK)
+            draw_face(axes, row.neighbours[m], color, f"class {c}, D {row.distances[m]:.2f}", INK)
     return figure
 
 
-def _face(axes: Any, image: np.ndarray, frame: str, text: str, color: str) -> None:
+def draw_face(axes: Any, image: np.ndarray, frame: str, text: str, color: str) -> None:
+    """An image without ticks in a coloured frame, with a text below."""
     axes.imshow(image.transpose(1, 2, 0), interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])

@@ -73,6 +73,8 @@ def images(tmp_path: Path) -> Path:
         (["show"], "`lmle run` makes one"),
         (["report", "x"], "`lmle run` makes one"),
         (["predict", "latest", "/no/such/image.jpg"], "/no/such/image.jpg: no such file or folder"),
+        (["predict", "latest", "/no/such/folder", "--out", "x"], "--out takes one folder"),
+        (["neighbours", "latest", "/no/such/image.jpg"], "/no/such/image.jpg: no such file"),
         (["up", "--prefect-port", "99999"], "Invalid value for '--prefect-port'"),
     ],
 )  # fmt: skip

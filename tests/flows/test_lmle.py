@@ -13,8 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from flows.exits import UsageError
+from flows.neighbours import show_neighbours
 from lmle_core.artefact import read_commit
 from lmle_core.celeba.facts import ATTRIBUTES
+from lmle_core.features import Features
+from lmle_core.store import ImageStore
 from tasks.mlflow_store import quiet_mlflow
 
 pytestmark = [pytest.mark.slow, pytest.mark.services]
@@ -254,3 +258,36 @@ def test_the_registered_model_classifies_raw_images(first: Finished, tmp_path: P
         capture_output=True, text=True, check=True, env=environment(),
     )  # fmt: skip
     assert faces[0].name in ended.stdout and "Bald" in ended.stdout
+
+
+def test_neighbours_are_the_training_images_nearest_in_the_runs_embeddings(
+    first: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from flows.runs import artefact_of, find_run
+
+    run = find_run(first.workspace, first.directory.name)
+    store = ImageStore.open(artefact_of(run, "store", first.workspace))
+    values = Features.open(artefact_of(run, "features", first.workspace)).array[:]
+    row, attribute = store.rows(0)[5], store.attributes.index("Smiling")
+    (face,) = first.workspace.glob(f"stages/synth/*/img_align_celeba/{store.filenames[row]}")
+    out = tmp_path / "grid.png"
+    for model in (first.directory.name, "models:/lmle@champion"):
+        show_neighbours(first.workspace, model, face, "Smiling", 5, out)
+    train = store.rows(0)
+    distances = np.linalg.norm(values[train, attribute] - values[row, attribute], axis=1)
+    nearest = train[np.argsort(distances)[:5]]
+    assert nearest[0] == row  # itself
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if ".jpg" in line and len(line.split()) == 3]
+    assert [line[0] for line in lines] == [store.filenames[each] for each in nearest] * 2
+    assert [int(line[2]) for line in lines] == store.labels[nearest, attribute].tolist() * 2
+    np.testing.assert_allclose([float(line[1]) for line in lines[:5]], np.sort(distances)[:5], atol=2e-3)
+    assert out.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(UsageError, match="did you mean 'Smiling'"):
+        show_neighbours(first.workspace, run.name, face, "Smilling", 5, None)
+    features = artefact_of(run, "features", first.workspace)
+    features.rename(tmp_path / "features")
+    try:
+        with pytest.raises(UsageError, match=f"the embeddings of run {run.name} are gone.*`lmle run` makes them again"):
+            show_neighbours(first.workspace, run.name, face, None, 5, None)
+    finally:
+        (tmp_path / "features").rename(features)
