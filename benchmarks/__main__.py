@@ -5,14 +5,16 @@ import sys
 from pathlib import Path
 
 from benchmarks.scale import SCALES
-from benchmarks.suite import MEMORY, NAMES, choose_scale, run_suite, unknown_name
+from benchmarks.suite import MEMORY, NAMES, SERVING, choose_scale, run_suite, unknown_name
 from benchmarks.tables import RECORDS
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure what is named, and write the records and the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("stages", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; none: all but {MEMORY}")
+    parser.add_argument(
+        "stages", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; none: all but {MEMORY} and {SERVING}"
+    )
     parser.add_argument("--scale", choices=tuple(SCALES), help="default: full where there is a GPU, else small")
     parser.add_argument("--folder", type=Path, default=Path("workspace/bench"), help="for what is measured on")
     parser.add_argument("--records", type=Path, default=RECORDS)

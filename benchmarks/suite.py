@@ -21,12 +21,12 @@ from benchmarks.whole_run import Stages, whole_run
 from lmle_core.device import set_threads
 
 STAGES = ("ingestion", "reading", "features", "training", "k-means", "mining", "classification")
-WHOLE, MEMORY = "whole-run", "memory"
+WHOLE, MEMORY, SERVING = "whole-run", "memory", "serving"
 MEMORY_IMAGES = 200_000
 MEMORY_SETTINGS = {"prior": {"epochs": 0.02}, "training": {"rounds": 1, "iterations": 20}}
 """Memory does not grow with the iterations: a few will do."""
 EVERYTHING = (*STAGES, WHOLE)
-NAMES = (*EVERYTHING, MEMORY)
+NAMES = (*EVERYTHING, MEMORY, SERVING)
 
 
 def choose_scale(name: str | None) -> Scale:
@@ -44,7 +44,7 @@ def run_suite(names: Sequence[str], scale: Scale, folder: Path, records: Path, c
     """Measure the named stages one after the other, and write a record of each as it ends.
 
     Args:
-        names: of stages; none: all but the memory.
+        names: of stages; none: all but the memory and serving.
         scale: how much to measure.
         folder: for the material; what is there already is used again.
         records: gets `<date>-<name>-<scale>/record.json`.
@@ -69,7 +69,7 @@ def _measure(name: str, scale: Scale, folder: Path, records: Path, command: list
     print(name, flush=True)
     sample = Sample(scale, folder)
     set_threads(sample.config.engines.threads)
-    taken = measure_stage(name, sample) if name in STAGES else _whole_run(name, sample)
+    taken = _taken(name, sample)
     record = {
         "command": shlex.join(command),
         "stage": name,
@@ -85,6 +85,16 @@ def _measure(name: str, scale: Scale, folder: Path, records: Path, command: list
         print("  " + line, flush=True)
     for worker in active_children():  # of pools that live through all calls; they would be waited for
         worker.terminate()
+
+
+def _taken(name: str, sample: Sample) -> Json:
+    if name in STAGES:
+        return measure_stage(name, sample)
+    if name == SERVING:
+        from benchmarks.serving import measure_serving
+
+        return measure_serving(sample.config, sample.folder / name)
+    return _whole_run(name, sample)
 
 
 def measure_stage(name: str, sample: Sample) -> Json:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from statistics import mean, median
 
+from benchmarks import serving
 from benchmarks.measure import LIMIT, OURS, Json, best_peer, ratios
 
 RECORDS = Path(__file__).parent / "records"
@@ -40,6 +41,7 @@ and the highest; compare those, not the rates: machines differ. Raw seconds, ver
 make bench                        # all stages: ten minutes on two cores, or at CelebA's size where there is a GPU
 lmle bench k-means mining         # some of them
 lmle bench memory                 # peak memory of every stage at 200,000 images
+lmle bench serving                # the model behind MLflow's server, under load
 python -m benchmarks              # the same as `lmle bench`, without Prefect, MLflow and Dask
 python -m benchmarks.accuracy     # balanced accuracy of whole runs over three seeds
 ```
@@ -77,6 +79,8 @@ def page(records: Path = RECORDS) -> str:
         for name, heading in (("whole-run", "A whole run"), ("memory", "Memory at 200,000 images")):
             if name in measured:
                 parts += [f"### {heading}\n", *_whole(measured[name], stages), ""]
+        if "serving" in measured:
+            parts += ["### Serving\n", *serving.serving_table(measured["serving"]), ""]
         parts += ["### Notes\n", *(note for record in stages for note in _notes(record)), ""]
     parts += _accuracies(records)
     return "\n".join(parts).rstrip() + "\n"
@@ -84,6 +88,8 @@ def page(records: Path = RECORDS) -> str:
 
 def summary(record: Json) -> list[str]:
     """A record in a few lines, for the terminal."""
+    if "loads" in record:
+        return serving.serving_table(record)
     if "sides" not in record:
         return [f"{record['seconds']:.0f} s for {record['images']:,} images"]
     header, _, row = _stages([record])
