@@ -49,6 +49,7 @@ Workspace = Annotated[
 DataFolder = Annotated[
     Path | None, typer.Option("--data", "-d", help="Folder in CelebA's layout; without one, procedural faces are made.")
 ]
+Model = Annotated[str, typer.Option("--model", help="Name in MLflow's model registry.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="The one seed of everything random.")]
 
 
@@ -68,6 +69,49 @@ def run(
     if seed is not None:
         given.append(f"seed={seed}")
     run_here(load_config(preset, given))
+
+
+@app.command()
+def retrain(
+    preset: Preset = None,
+    data: DataFolder = None,
+    settings: Settings = None,
+    workspace: Workspace = None,
+    seed: Seed = None,
+) -> None:
+    """Train a challenger on the data of today, and make it champion where it is better on the frozen test images."""
+    from flows.local import retrain_here
+    from lmle_core.config import load_config
+
+    given = _laid_over(settings, data, workspace)
+    if seed is not None:
+        given.append(f"seed={seed}")
+    retrain_here(load_config(preset, given))
+
+
+@app.command()
+def champions(model: Model = "lmle", workspace: Workspace = None) -> None:
+    """List the versions that are or were champion, in the order in which they became so."""
+    from flows.tables import print_champions
+    from lmle_core.config import Engines
+    from tasks.champions import Champions
+
+    found = Champions.open(Engines(model=model), workspace_path(workspace))
+    print_champions(found.history(), found.current())
+
+
+@app.command()
+def rollback(
+    to: Annotated[int | None, typer.Option(min=1, help="Version; default: the one the champion replaced.")] = None,
+    model: Model = "lmle",
+    workspace: Workspace = None,
+) -> None:
+    """Make the previous champion the champion again; called twice, it goes back once."""
+    from lmle_core.config import Engines
+    from tasks.champions import Champions
+
+    version, moved = Champions.open(Engines(model=model), workspace_path(workspace)).roll_back(to)
+    print(f"models:/{model}@champion {'is version' if moved else 'was brought back before: version'} {version.number}")
 
 
 @app.command()

@@ -27,6 +27,7 @@ CODES = {
     "DataError": Exit.USAGE,
     "UnusableDataError": Exit.USAGE,
     "PortInUseError": Exit.USAGE,
+    "RollbackError": Exit.USAGE,
     "QualityGateError": Exit.REFUSED,
     "Abort": Exit.INTERRUPTED,
     "KeyboardInterrupt": Exit.INTERRUPTED,

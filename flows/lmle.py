@@ -2,20 +2,39 @@
 
 import json
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import flow
 
 from infra.settings import workspace_path
 from lmle_core.artefact import Reference
-from lmle_core.config import Config
+from lmle_core.config import APART, Config
 from tasks.gates import check_data, check_health, check_quality, check_settings
 from tasks.pipeline import Stages
 from tasks.progress import say
 from tasks.record import record_results, record_round, recorded, register
+from tasks.registry import RegisteredModel
 from tasks.workers import Workers
 
 DEFAULTS = Config()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training ends with.
+
+    Attributes:
+        run: the run's directory.
+        run_id: MLflow's identity of the run.
+        model: its version in the registry.
+    """
+
+    run: Reference
+    run_id: str
+    model: RegisteredModel
 
 
 @flow(name="lmle")
@@ -29,6 +48,14 @@ def lmle(config: Config = DEFAULTS, directory: Path | None = None) -> dict[str, 
     Returns:
         `run`: the run's directory; `model`: the registered model's URI.
     """
+    with ingested(config, directory) as (stages, store):
+        trained = train(stages, store)
+    return {"run": trained.run.path, "model": trained.model.uri}
+
+
+@contextmanager
+def ingested(config: Config, directory: Path | None) -> Iterator[tuple[Stages, Reference]]:
+    """The stages of a run and its image store, when settings and data have been found fit; arguments as of `lmle`."""
     if directory is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"directory": directory})})
     workspace = workspace_path(config.engines.workspace)
@@ -38,37 +65,43 @@ def lmle(config: Config = DEFAULTS, directory: Path | None = None) -> dict[str, 
         stages = Stages(config, workspace, workers)
         store = stages.store()
         check_data(store, config)
-        run = stages.name(store)
-        say(f"{'run':<12} {run}, data {store.digest[:12]}")
-        with recorded(run, store, config, stages.code(), workspace) as record:
-            prior = network = stages.prior(store)
-            prior_features = features = stages.features(store, prior, "trunk")
-            clusters: Reference | None = None
-            networks: list[Reference] = []
-            healths: list[Reference] = []
-            for number in range(1, config.training.rounds + 1):
-                before, clusters = clusters, stages.clusters(store, features, clusters, number)
-                if number == 1:
-                    healths.append(stages.health(store, features, clusters, None, None, 0))
-                    record_round(record, healths[0], [])
-                table = stages.quintuplets(store, features, clusters, number)
-                network = stages.train(store, clusters, network, table, number)
-                networks.append(network)
-                features = stages.features(store, network, "embeddings")
-                healths.append(stages.health(store, features, clusters, before, network, number))
-                record_round(record, healths[-1], networks)
-                check_health(healths[-1], config)
-            logits = stages.logits(store, network)
-            index = stages.index(store, features, logits)
-            evaluation = stages.evaluation(store, features, index, _rivals(stages, store, prior_features), logits)
-            published = stages.publish(
-                run, _command(config), store=store, features=features, networks=networks, healths=healths,
-                index=index, evaluation=evaluation,
-            )  # fmt: skip
-            record_results(record, published)
-            check_quality(published, config)
-            model = register(record, published, store, config)
-    return {"run": published.path, "model": model.uri}
+        yield stages, store
+
+
+def train(stages: Stages, store: Reference) -> Trained:
+    """Every stage after the image store, recorded in MLflow, up to the registered model."""
+    config, workspace = stages.config, stages.workspace
+    run = stages.name(store)
+    say(f"{'run':<12} {run}, data {store.digest[:12]}")
+    with recorded(run, store, config, stages.code(), workspace) as record:
+        prior = network = stages.prior(store)
+        prior_features = features = stages.features(store, prior, "trunk")
+        clusters: Reference | None = None
+        networks: list[Reference] = []
+        healths: list[Reference] = []
+        for number in range(1, config.training.rounds + 1):
+            before, clusters = clusters, stages.clusters(store, features, clusters, number)
+            if number == 1:
+                healths.append(stages.health(store, features, clusters, None, None, 0))
+                record_round(record, healths[0], [])
+            table = stages.quintuplets(store, features, clusters, number)
+            network = stages.train(store, clusters, network, table, number)
+            networks.append(network)
+            features = stages.features(store, network, "embeddings")
+            healths.append(stages.health(store, features, clusters, before, network, number))
+            record_round(record, healths[-1], networks)
+            check_health(healths[-1], config)
+        logits = stages.logits(store, network)
+        index = stages.index(store, features, logits)
+        evaluation = stages.evaluation(store, features, index, _rivals(stages, store, prior_features), logits)
+        published = stages.publish(
+            run, _command(config), store=store, features=features, networks=networks, healths=healths,
+            index=index, evaluation=evaluation,
+        )  # fmt: skip
+        record_results(record, published)
+        check_quality(published, config)
+        model = register(record, published, store, config)
+    return Trained(published, record.run_id, model)
 
 
 def _rivals(
@@ -88,7 +121,7 @@ def _rivals(
 
 def _command(config: Config) -> str:
     """What repeats the run: every setting that is not the default."""
-    settings = config.model_dump(mode="json", exclude_defaults=True, exclude={"engines"})
+    settings = config.model_dump(mode="json", exclude_defaults=True, exclude=set(APART))
     words = ["lmle", "run"]
     for section, values in settings.items():
         entries = values.items() if isinstance(values, dict) else [("", values)]

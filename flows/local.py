@@ -35,6 +35,20 @@ def run_here(config: Config) -> Path:
     return directory
 
 
+def retrain_here(config: Config) -> None:
+    """Run the flow `retrain`, and print the challenger's result and what became of it; servers as in `run_here`."""
+    with served(config) as (stages, wait):
+        from flows.retrain import retrain
+
+        wait()
+        found = retrain(config)
+    _print_stages(stages)
+    _conclude(config, workspace_path(config.engines.workspace), Path(found["run"]))
+    print(f"\n{found['decision']}: {found['reason']}")
+    if found["files"]:
+        print(f"why     {found['files']}")
+
+
 def compare_here(configs: Mapping[str, Config], methods: tuple[str, ...], seeds: int) -> None:
     """Run the flow `compare` for each configuration, and print the tables and where they are.
 

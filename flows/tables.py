@@ -10,6 +10,9 @@ from rich.table import Table
 
 from flows.console import console
 from flows.runs import Classified, Run
+from tasks.champions import GAIN, REPLACED, RESTORED_AT, ROLLED_BACK_AT, Version
+from tasks.registry import PROMOTED_AT
+from tasks.tracking import RUN_TAG
 
 RIVALS = {"prior": "prior", "bce": "BCE", "bce_prior": "BCE cal."}
 FILES_A_TABLE = 5
@@ -99,6 +102,24 @@ def print_runs(known: Sequence[Run]) -> None:
             )
         )
     print_rows(("run", "balanced", "total", "images", "attributes", "rounds", "seed"), rows)
+
+
+def print_champions(history: Sequence[Version], champion: Version | None) -> None:
+    """A line for each version that is or was champion."""
+    if not history:
+        print("no champion yet: `lmle retrain` makes one")
+        return
+    rows = []
+    for each in history:
+        tags = each.tags
+        state = "champion" if champion and each.number == champion.number else ""
+        if ROLLED_BACK_AT in tags:
+            state = f"rolled back {tags[ROLLED_BACK_AT]}"
+        elif RESTORED_AT in tags:
+            state += f", brought back {tags[RESTORED_AT]}"
+        promoted, replaced = tags.get(PROMOTED_AT, "by hand"), tags.get(REPLACED, "–")
+        rows.append((str(each.number), tags.get(RUN_TAG, "–"), promoted, replaced, tags.get(GAIN) or "–", state))
+    print_rows(("version", "run", "promoted", "replaced", "gain, points (95 %)", ""), rows)
 
 
 def write_predictions(found: Sequence[Classified], output: str) -> None:

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lmle_core.artefact import digest_of
 
+APART = ("engines", "promotion")
+"""Sections that change nothing of what a run computes: how and where it does, and what becomes of its result."""
+
 
 class ConfigError(ValueError):
     """A configuration that was refused; the message names each wrong entry and the nearest valid one."""
@@ -36,11 +39,11 @@ class Section(BaseModel):
         return values
 
     def identity(self) -> dict[str, Any]:
-        """The values as JSON, without paths and the section `engines`: a path says where, and not what."""
+        """The values as JSON, without paths and the sections `APART`: a path says where, and not what."""
         values = self.model_dump(mode="json")
         for name in type(self).model_fields:
             value = getattr(self, name)
-            if name == "engines" or isinstance(value, Path):
+            if name in APART or isinstance(value, Path):
                 del values[name]
             elif isinstance(value, Section):
                 values[name] = value.identity()
@@ -216,6 +219,25 @@ class Evaluation(Section):
     least_balanced_accuracy: float = Field(0, ge=0, le=1, description="Quality gate on the mean; below it: exit 5.")
 
 
+class Promotion(Section):
+    """Retraining: when a challenger takes the champion's place, what it starts from, and which drift is a warning."""
+
+    least_gain: float = Field(
+        0,
+        ge=-100,
+        le=100,
+        description="Points of mean balanced accuracy on the frozen test images that the lower end of the gain's 95 % "
+        "interval is to be above.",
+    )
+    most_loss: float = Field(5, ge=0, le=100, description="Points of balanced accuracy that an attribute may lose.")
+    warm_start: bool = Field(
+        False, description="Start from the champion's network, whose features take the place of the prior's."
+    )
+    drift: float = Field(
+        0.2, gt=0, description="Population stability index of labels or clusters above which drift is a warning."
+    )
+
+
 class Engines(Section):
     """How and where a run computes; no result depends on it beyond the machine's own arithmetic."""
 
@@ -247,6 +269,7 @@ class Config(Section):
     training: Training = Training()
     index: Index = Index()
     evaluation: Evaluation = Evaluation()
+    promotion: Promotion = Promotion()
     engines: Engines = Engines()
 
     @model_validator(mode="after")
@@ -260,7 +283,7 @@ class Config(Section):
         return self
 
     def digest(self) -> str:
-        """Identifies what the run computes; where (paths) and how (section `engines`) do not count."""
+        """Identifies what the run computes; paths and the sections `APART` do not count."""
         return digest_of(self.identity())
 
     def view(self, *names: str) -> "Config":

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SIX_LAYER = "six-layer"
+WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def build_network(spec: NetworkSpec, seed: int) -> Network:
 def save_network(network: Network, directory: Path) -> None:
     """Write `model.safetensors` and `model.json` into a directory."""
     state = {name: value.detach().contiguous().cpu() for name, value in network.state_dict().items()}
-    save_file(state, directory / "model.safetensors")
+    save_file(state, directory / WEIGHTS)
     (directory / "model.json").write_text(json.dumps(asdict(network.spec), indent=1))
 
 
@@ -104,7 +105,7 @@ def load_network(directory: Path, device: torch.device | str = "cpu") -> Network
     """The network that `save_network` wrote, in evaluation mode."""
     spec = NetworkSpec(**json.loads((directory / "model.json").read_text()))
     network = build_network(spec, seed=0)
-    network.load_state_dict(load_file(directory / "model.safetensors"))
+    network.load_state_dict(load_file(directory / WEIGHTS))
     return network.to(device).eval()
 
 

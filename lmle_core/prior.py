@@ -138,7 +138,10 @@ def fit_pca(store: ImageStore, config: Config, directory: Path) -> None:
 
 
 def starting_network(prior: Path, spec: NetworkSpec, seed: int) -> Network:
-    """The network of the first round: the prior's trunk, and its classifier where that fits; the rest is fresh."""
+    """The network of the first round: the prior's trunk, its classifier and heads where these fit; the rest is fresh.
+
+    Heads that pre-training has left untrained are the fresh ones; a champion's go on from what they were.
+    """
     network = build_network(spec, seed)
     if PrincipalComponents.exists(prior):
         return network
@@ -147,6 +150,8 @@ def starting_network(prior: Path, spec: NetworkSpec, seed: int) -> Network:
     network.standardise.load_state_dict(previous.standardise.state_dict())
     if (previous.spec.attributes, previous.spec.classes) == (spec.attributes, spec.classes):
         network.classifier.load_state_dict(previous.classifier.state_dict())
+    if (previous.spec.attributes, previous.spec.dimensions) == (spec.attributes, spec.dimensions):
+        network.heads.load_state_dict(previous.heads.state_dict())
     return network
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lmle_core.artefact import read_commit
-from lmle_core.classifier import save_classifier
-from lmle_core.config import Config
+from lmle_core.classifier import MODEL, save_classifier
+from lmle_core.config import APART, Config
 from lmle_core.gallery import draw_gallery
 from lmle_core.index import CentroidIndex
 from lmle_core.ingest import read_quarantine
@@ -17,6 +17,7 @@ from lmle_core.metrics import Scores
 from lmle_core.predictions import Predictions, attributes_csv
 from lmle_core.report import write_report
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
+from lmle_core.training_profile import TrainingProfile
 
 SCHEMA = 1
 
@@ -63,7 +64,7 @@ def publish(directory: Path, run: str, parts: Parts, config: Config, code: str, 
         "schema": SCHEMA,
         "run": run,
         "data": describe(store),
-        "config": config.model_dump(mode="json", exclude={"engines"}),
+        "config": config.model_dump(mode="json", exclude=set(APART)),
         "config_digest": config.digest(),
         "code": code,
         "rounds": [json.loads((health / "health.json").read_text()) for health in parts.healths],
@@ -82,6 +83,7 @@ def publish(directory: Path, run: str, parts: Parts, config: Config, code: str, 
     attributes_csv(directory / "attributes.csv", test, baselines)
     shutil.copyfile(parts.evaluation / "predictions.parquet", directory / "predictions.parquet")
     save_classifier(directory, parts.networks[-1], parts.index, store, config.data)
+    TrainingProfile.of_features(store, store.rows(TRAIN), parts.features, index).save(directory / MODEL)
     curves = [json.loads((network / "curves.json").read_text()) for network in parts.networks]
     predictions = Predictions.load(parts.evaluation / "predictions.parquet")
     figures = draw_gallery(directory / "figures", test, baselines, curves, store, parts.features, index, predictions)

@@ -19,7 +19,8 @@ class StagePolicy(CachePolicy):
 
     What counts: the stage's name, the source of its `lmle_core` module (and of the modules that this imports), and the
     task's inputs: a `Reference` by its digest, a configuration section by its values, JSON values as they are.
-    What does not: `None`, paths, the section `engines` (also inside a `Config`) and the parameters named in `ignore`.
+    What does not: `None`, paths, the section `engines` (inside a `Config` also `promotion`) and the parameters named in
+    `ignore`.
     A path says where something lies and not what it is: pass a digest or fingerprint beside it.
 
     A hit is believed only where every reference in the stored result still leads to a committed artefact with that

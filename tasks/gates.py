@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from lmle_core.artefact import Reference
+from lmle_core.classifier import Classifier
 from lmle_core.config import Config, ConfigError
 from lmle_core.device import choose_device
 from lmle_core.health import refuse_collapse
 from lmle_core.network import SIX_LAYER
+from lmle_core.prior import class_count, network_spec
 from lmle_core.sampling import make_sampler
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
 from lmle_core.training import check_balance
@@ -69,6 +71,32 @@ def check_data(store: Reference, config: Config) -> None:
         check_balance(config, len(images.attributes))
     except ValueError as error:
         raise ConfigError(str(error)) from None
+
+
+def check_champion(champion: Reference, store: Reference, config: Config) -> None:
+    """Refuse to retrain beside a champion that cannot classify the store's images, or start what it is to start.
+
+    Raises:
+        ConfigError: where images, attributes or classes are others than the champion's, or `promotion.warm_start` asks
+            for another trunk than it has.
+    """
+    model, images = Classifier.load(Path(champion.path)), ImageStore.open(store.path)
+    own, spec = model.encoder.network.spec, network_spec(images, config)
+    facts = [
+        ("images", f"{model.data.height} x {model.data.width}, crop {model.data.crop!r}",
+         f"{images.shape[1]} x {images.shape[2]}, crop {config.data.crop!r}"),
+        ("attributes", ", ".join(model.attributes), ", ".join(images.attributes)),
+        ("classes", str(model.index.n_classes), str(class_count(images.labels))),
+    ]  # fmt: skip
+    if config.promotion.warm_start:
+        trunks = [each.trunk + (f" of width {each.width}" if each.trunk == SIX_LAYER else "") for each in (own, spec)]
+        facts.append(("trunk", *trunks))
+    for what, expected, found in facts:
+        if expected != found:
+            raise ConfigError(
+                f"the champion of model {config.engines.model!r} has the {what} {expected}, this retraining {found}: "
+                "configure it as the champion was, or let engines.model name another model"
+            )
 
 
 def check_health(health: Reference, config: Config) -> None:

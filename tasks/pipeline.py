@@ -11,7 +11,7 @@ from lmle_core.celeba.annotations import read_celeba
 from lmle_core.config import Config
 from lmle_core.features import Output
 from tasks import clusters as clustering
-from tasks import data, evaluate, features, index, prior, publish, train
+from tasks import data, drift, evaluate, features, index, prior, promotion, publish, train
 from tasks.stage import done
 from tasks.workers import Workers
 
@@ -29,12 +29,14 @@ class Stages:
         config: of the run; each stage gets its view of it.
         workspace: where artefacts go.
         workers: the Dask cluster, started if needed.
+        start: a network that takes the place of the prior.
         made: every reference so far.
     """
 
     config: Config
     workspace: Path
     workers: Workers
+    start: Reference | None = None
     made: list[Reference] = field(default_factory=list)
 
     def source(self) -> Path:
@@ -64,6 +66,8 @@ class Stages:
 
     def prior(self, store: Reference) -> Reference:
         """Round 0: what gives the first features, and what training starts from."""
+        if self.start is not None:
+            return self.start
         view = self.config.view(*prior.VIEW)
         return self._do(prior.prior, store=store, config=view, weights=self.weights())
 
@@ -141,6 +145,20 @@ class Stages:
             config=self.config.view(*evaluate.VIEW),
         )  # fmt: skip
 
+    def drift(self, store: Reference, champion: Reference) -> Reference:
+        """How far new training images are from those of the champion."""
+        threshold, engines = self.config.promotion.drift, self.config.engines
+        return done(
+            drift.drift, store=store, champion=champion, threshold=threshold, engines=engines, workspace=self.workspace
+        )
+
+    def verdict(self, store: Reference, test: Reference, challenger: Reference, champion: Reference) -> Reference:
+        """Challenger against champion, on the frozen test images."""
+        return done(
+            promotion.verdict, store=store, test=test, challenger=challenger, champion=champion,
+            rule=self.config.promotion, config=self.config.view(*promotion.VIEW), workspace=self.workspace,
+        )  # fmt: skip
+
     def publish(self, run: str, command: str, **parts: Any) -> Reference:
         """The run's directory, from `parts` as in `lmle_core.publish.Parts`."""
         return self._do(
@@ -158,8 +176,10 @@ class Stages:
         return file_digest(file) if file is not None else None
 
     def name(self, store: Reference) -> str:
-        """The run's name: the same configuration, weights file, data and code are the same run."""
+        """The run's name: the same configuration, weights, data and code are the same run."""
         parts = {"config": self.config.digest(), "weights": self.weights(), "data": store.digest, "code": self.code()}
+        if self.start is not None:
+            parts["start"] = self.start.digest
         return digest_of(parts)[:12]
 
     def _do(self, stage: Task[..., Reference], **inputs: Any) -> Reference:

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from lmle_core.artefact import Reference
+from lmle_core.artefact import Reference, file_digest
+from lmle_core.classifier import MODEL
 from lmle_core.config import Config
 from lmle_core.device import choose_device, set_threads
+from lmle_core.network import WEIGHTS
 from lmle_core.prior import fit_pca, make_prior, train_classifier
 from lmle_core.store import TRAIN, ImageStore
 from lmle_core.training import images_seen
@@ -39,6 +41,12 @@ def bce(directory: Path, store: Reference, config: Config, epochs: float, worksp
 def pca(directory: Path, store: Reference, config: Config, workspace: Path) -> None:
     """Fit principal components of pixels."""
     fit_pca(ImageStore.open(store.path), config, directory)
+
+
+def warm_start(champion: Reference) -> Reference:
+    """A champion's network in the place of a prior; its digest is that of the weights."""
+    model = Path(champion.path) / MODEL
+    return Reference("champion", str(model), file_digest(model / WEIGHTS))
 
 
 def epochs_seen(config: Config, store: Reference) -> float:

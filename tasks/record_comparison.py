@@ -8,7 +8,7 @@ from typing import Any
 
 from lmle_core.artefact import MARKER, Reference
 from lmle_core.comparison.experiment import Experiment
-from lmle_core.config import Config
+from lmle_core.config import APART, Config
 from lmle_core.methods.catalogue import METHODS
 from tasks.compare import is_experiment
 from tasks.mlflow_entities import flatten
@@ -52,7 +52,7 @@ def record_comparison(
     balanced = first["scores"]["balanced_accuracy"]
     metrics |= {f"balanced_accuracy_{end}": balanced[end] for end in ("low", "high")}
     if client.get_run(parent).info.status != "FINISHED":
-        settings = config.model_dump(mode="json", exclude={"engines"})
+        settings = config.model_dump(mode="json", exclude=set(APART))
         _log(client, parent, metrics, {**flatten(settings), "methods": json.dumps(_methods(summary))})
         client.log_artifacts(parent, str(directory))
         client.set_tag(parent, DESCRIPTION, (directory / "comparison.md").read_text())

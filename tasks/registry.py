@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import import_module, metadata, resources
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from tasks.mlflow_store import TrackingError, quiet_mlflow
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+PROMOTED_AT = "lmle.promoted_at"
+"""Of a version that is champion, or was: when it became so, ISO 8601 in UTC."""
 PARTS = ("model", "index")
 REQUIREMENTS = (
     "faiss-gpu",
@@ -95,10 +98,16 @@ def register_model(
     number = int(version.version)
     aliases = dict(client.get_registered_model(name).aliases)
     if CHAMPION not in aliases:
+        client.set_model_version_tag(name, str(number), PROMOTED_AT, now())
         client.set_registered_model_alias(name, CHAMPION, str(number))
     if int(aliases.get(CHALLENGER, 0)) < number:
         client.set_registered_model_alias(name, CHALLENGER, str(number))
     return RegisteredModel(name, number, f"models:/{name}/{number}", model.model_id)
+
+
+def now() -> str:
+    """The time as tags have it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def requirements() -> list[str]:

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
-from lmle_core.config import Engines
+from lmle_core.config import APART, Engines
 from tasks.mlflow_entities import TABLE, attribute_table, dataset_input, flatten, table_tags
 from tasks.mlflow_store import connect, find_experiment, own_artifacts, tracking_uri
 from tasks.registry import RegisteredModel, register_model
@@ -67,8 +67,8 @@ class Tracker:
         """Find or make the parent run and record what it runs on.
 
         Args:
-            config: the configuration as nested plain values; section `engines` is left out, since a resumed run may
-                have another and MLflow's parameters never change.
+            config: the configuration as nested plain values; the sections `APART` are left out, since a resumed run
+                may have others and MLflow's parameters never change.
             data: as in summary.json: digest, images, split, quarantined, attributes.
             config_digest: of the configuration.
             code: version of the code.
@@ -88,7 +88,7 @@ class Tracker:
         run = self._find(None) or self._create(self._name, {RUN_TAG: self._digest})
         self.run_id, self._start = run.info.run_id, run.info.start_time
         self._reopen(run)
-        parameters = flatten({section: values for section, values in config.items() if section != "engines"})
+        parameters = flatten({section: values for section, values in config.items() if section not in APART})
         self._log(self.run_id, tags=tags, parameters=parameters)
         self._log_data(data)
         return self.run_id

@@ -4,7 +4,7 @@ An experiment is a method with a decision rule, trained from one seed and scored
 """
 
 from lmle_core.comparison.experiment import Experiment, Truth
-from lmle_core.comparison.over_images import Pair, paired_over_images
+from lmle_core.comparison.over_images import Pair, paired_by_attribute, paired_over_images
 from lmle_core.comparison.ranking import Ranking, rank
 from lmle_core.comparison.standing import MEASURES, Difference, Key, Standing
 from lmle_core.comparison.statistics import Estimate, Wins, attributes_won, mean_interval, paired, rank_correlation
@@ -25,6 +25,7 @@ __all__ = [
     "attributes_won",
     "mean_interval",
     "paired",
+    "paired_by_attribute",
     "paired_over_images",
     "rank",
     "rank_correlation",

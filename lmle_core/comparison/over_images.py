@@ -70,13 +70,42 @@ def paired_over_images(
     for number, pair in enumerate(pairs):
         points.append(_difference(_accuracies(pair, n_classes)[None])[0])
         own = seed if shared else int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0])
-        both = np.hstack([pair.ours, pair.theirs])  # side by side: the same draws for both
-        labels = np.hstack([pair.labels, pair.labels])
-        draws.append(_difference(resampled_accuracies(labels, both, n_classes, bootstrap=bootstrap, seed=own)))
+        draws.append(_difference(_resampled(pair, n_classes, bootstrap, own)))
     if np.isnan(points).any():
         raise ValueError(f"pairs[{int(np.argmax(np.isnan(points)))}]: no attribute has two classes among the images")
     low, high = percentile_interval(np.mean(draws, axis=0)) or (None, None)
     return Estimate(float(np.mean(points)), low, high, sizes[0] if shared else sum(sizes))
+
+
+def paired_by_attribute(
+    pair: Pair, n_classes: int = 2, *, bootstrap: int = 1000, seed: int = 0
+) -> list[Estimate | None]:
+    """Difference ours − theirs in balanced accuracy of each attribute, with its bootstrap interval over the images.
+
+    Args:
+        pair: of one seed.
+        n_classes: C.
+        bootstrap: resamples; the same ones as `paired_over_images` draws for shared images.
+        seed: of the resamples.
+
+    Returns:
+        A of them; None where fewer than two classes occur.
+
+    Corner cases: a resample in which fewer than two classes of an attribute occur does not count for its interval.
+    """
+    points = np.subtract(*np.split(_accuracies(pair, n_classes), 2))
+    draws = np.subtract(*np.split(_resampled(pair, n_classes, bootstrap, seed), 2, axis=1))
+    found: list[Estimate | None] = []
+    for point, column in zip(points, draws.T, strict=True):
+        low, high = percentile_interval(column) or (None, None)
+        found.append(None if np.isnan(point) else Estimate(float(point), low, high, len(pair.labels)))
+    return found
+
+
+def _resampled(pair: Pair, n_classes: int, bootstrap: int, seed: int) -> NDArray[np.float64]:
+    """Balanced accuracies on each resample, ours and theirs side by side so that both have the same draws, (B, 2A)."""
+    both, labels = np.hstack([pair.ours, pair.theirs]), np.hstack([pair.labels, pair.labels])
+    return resampled_accuracies(labels, both, n_classes, bootstrap=bootstrap, seed=seed)
 
 
 def _accuracies(pair: Pair, n_classes: int) -> NDArray[np.float64]:

@@ -32,7 +32,9 @@ def _deployments() -> dict[str, dict[str, Any]]:
     return {each["name"]: each for each in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]}
 
 
-@pytest.mark.parametrize(("deployment", "preset"), [("demo", "demo"), ("full", "celeba"), ("baselines", "demo")])
+@pytest.mark.parametrize(
+    ("deployment", "preset"), [("demo", "demo"), ("full", "celeba"), ("weekly", "celeba"), ("baselines", "demo")]
+)
 def test_a_deployment_holds_its_preset(deployment: str, preset: str) -> None:
     assert Config.model_validate(_deployments()[deployment]["parameters"]["config"]) == load_config(preset)
 
@@ -40,9 +42,21 @@ def test_a_deployment_holds_its_preset(deployment: str, preset: str) -> None:
 def test_nothing_is_tied_to_a_machine() -> None:
     full = _deployments()["full"]
     assert full["parameters"]["directory"] == "celeba"
-    assert full["work_pool"] == _deployments()["demo"]["work_pool"] == {"name": "lmle"}
-    assert _deployments()["batch"]["work_pool"] == full["work_pool"]
+    assert full["parameters"] == _deployments()["weekly"]["parameters"]
+    assert all(each["work_pool"] == {"name": "lmle"} for each in _deployments().values())
     assert not [word for word in (ROOT / "prefect.yaml").read_text().split() if word.startswith("/")]
+
+
+def test_retraining_is_scheduled_in_a_time_zone_and_one_at_a_time() -> None:
+    """As Prefect reads it: a schedule and a limit of the deployment's own."""
+    from prefect.client.schemas.objects import ConcurrencyLimitConfig
+    from prefect.client.schemas.schedules import CronSchedule
+
+    weekly = _deployments()["weekly"]
+    (schedule,) = (CronSchedule(**each) for each in weekly["schedules"])
+    assert (schedule.cron, schedule.timezone) == ("0 3 * * 0", "UTC")
+    limit = ConcurrencyLimitConfig(**weekly["concurrency_limit"])
+    assert (limit.limit, limit.collision_strategy.value) == (1, "CANCEL_NEW")
 
 
 @pytest.mark.parametrize(
@@ -127,6 +141,13 @@ def test_the_documented_sequence(commands: Commands) -> None:
     assert "lmle/demo" in said
     assert "lmle/full" in said
     assert "predict/batch" in said
+    assert "retrain/weekly" in said
+    with urllib.request.urlopen(f"{commands.environment['PREFECT_API_URL']}/deployments/name/retrain/weekly") as weekly:
+        stored = json.load(weekly)
+    (schedule,) = stored["schedules"]
+    assert (schedule["active"], schedule["schedule"]["timezone"]) == (True, "UTC")
+    assert stored["global_concurrency_limit"]["limit"] == 1
+    assert stored["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
     refused = commands.prefect("deployment", "run", "lmle/demo", "--param", 'config={"training": {"rouns": 2}}', code=1)
     assert "'rouns' is not one of ['rounds'" in refused
 

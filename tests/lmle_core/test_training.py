@@ -12,9 +12,9 @@ from lmle_core.config import Config, parse_config
 from lmle_core.features import Features, extract, load_encoder
 from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
-from lmle_core.network import NetworkSpec, build_network, load_network, load_trunk_weights
+from lmle_core.network import NetworkSpec, build_network, load_network, load_trunk_weights, save_network
 from lmle_core.optimise import Schedule
-from lmle_core.prior import make_prior
+from lmle_core.prior import make_prior, starting_network
 from lmle_core.store import TRAIN, ImageStore
 from lmle_core.training import (
     iterations_of_a_round,
@@ -156,6 +156,18 @@ def test_the_starting_network_keeps_the_priors_classifier(
         before, after = (load_network(path).classifier.weight for path in (prior, tmp_path / "round"))
         assert torch.allclose(before, after, atol=1e-6)
         assert load_network(prior)(images).logits.shape == (16, 3, 2)
+
+
+def test_the_starting_network_goes_on_with_a_champions_heads_where_they_fit(tmp_path: Path) -> None:
+    spec = NetworkSpec("six-layer", 4, 3, 2, 8)
+    champion = build_network(spec, seed=5)
+    save_network(champion, tmp_path)
+    started, known = starting_network(tmp_path, spec, seed=0).state_dict(), champion.state_dict()
+    assert all(torch.equal(started[name], value) for name, value in known.items())
+    smaller = NetworkSpec("six-layer", 4, 3, 2, 4)
+    started, fresh = starting_network(tmp_path, smaller, seed=0).state_dict(), build_network(smaller, 0).state_dict()
+    for name, value in started.items():
+        assert torch.equal(value, (fresh if name.startswith("heads") else known)[name])
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -8,8 +8,18 @@ from lmle_core.celeba.annotations import read_celeba
 from lmle_core.config import Config, ConfigError, Data, load_config
 from lmle_core.health import Collapse
 from lmle_core.ingest import create_store, ingest_shard, publish
-from tasks.gates import QualityGateError, UnusableDataError, check_data, check_health, check_quality, check_settings
+from tasks.gates import (
+    QualityGateError,
+    UnusableDataError,
+    check_champion,
+    check_data,
+    check_health,
+    check_quality,
+    check_settings,
+)
 from tests.lmle_core.celeba.small import write_small
+from tests.lmle_core.conftest import make_store
+from tests.tasks.tiny_run import make_run
 
 
 def reference(directory: Path) -> Reference:
@@ -78,3 +88,25 @@ def test_settings_that_do_not_fit_the_data_are_refused_before_training(tmp_path:
     table = ["quintuplets.mode=table", "loss.kind=hinge", "training.costs=inverse"]
     with pytest.raises(ConfigError, match="would balance the classes twice"):
         check_data(data, load_config(None, table))
+
+
+def test_a_champion_that_does_not_fit_the_images_is_refused_with_what_differs(tmp_path: Path) -> None:
+    images = reference(make_store(tmp_path, images=20).path)
+    champion = reference(make_run(tmp_path / "run"))
+    model = tmp_path / "run" / "model" / "manifest.json"
+    manifest = json.loads(model.read_text())
+
+    def refused(message: str, *settings: str, **known: object) -> None:
+        model.write_text(json.dumps({**manifest, **known}))
+        with pytest.raises(ConfigError, match=message):
+            check_champion(champion, images, load_config(None, list(settings)))
+
+    size = {"height": 24, "width": 24, "crop": "centre"}
+    names = ["Male", "Smiling", "Eyeglasses"]
+    refused(r"has the images 32 x 32, crop 'centre', this retraining 24 x 24, crop 'centre': configure")
+    refused(r"the images 24 x 24, crop 'centre', this retraining 24 x 24, crop 'none'", "data.crop=none", data=size)
+    refused(r"has the attributes Bald, Wearing_Hat, this retraining Male, Smiling, Eyeglasses", data=size)
+    warm = ("promotion.warm_start=true", "trunk.width=8")
+    refused(r"the trunk six-layer of width 4, this retraining six-layer of width 8", *warm, data=size, attributes=names)
+    model.write_text(json.dumps({**manifest, "data": size, "attributes": names}))
+    check_champion(champion, images, load_config(None, ["promotion.warm_start=true", "trunk.width=4"]))

@@ -1,8 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 from lmle_core.artefact import Reference
 from lmle_core.config import Config, parse_config
 from tasks.pipeline import Stages
+from tasks.train import train
 from tasks.workers import Workers
 
 STORE = Reference("ingest", "store", "pixels")
@@ -25,3 +27,17 @@ def test_a_run_is_named_by_configuration_data_and_weights_and_by_no_path(tmp_pat
     assert name("a.pt", data={"directory": "here"}) == name("a.pt", data={"directory": "elsewhere"})
     others = [name("b.pt"), name("a.pt", seed=1), name("a.pt", Reference("ingest", "store", "other pixels"))]
     assert len({name("a.pt"), *others}) == 4
+
+
+def test_the_rule_of_promotion_changes_no_run_and_another_start_does(tmp_path: Path) -> None:
+    plain = stages(Config(), tmp_path)
+    assert stages(parse_config({"promotion": {"least_gain": 1}}), tmp_path).name(STORE) == plain.name(STORE)
+    starts = [Reference("champion", str(tmp_path), digest) for digest in ("weights", "other weights")]
+    warm = [replace(plain, start=start) for start in starts]
+    assert [each.prior(STORE) for each in warm] == starts
+    assert len({each.name(STORE) for each in (plain, *warm)}) == 3
+    keys = {
+        train.cache_policy.key({"store": STORE, "clusters": STORE, "previous": start, "number": 1})
+        for start in (STORE, *starts)
+    }
+    assert len(keys) == 3

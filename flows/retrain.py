@@ -1,0 +1,83 @@
+"""The flow: ingest → drift → train a challenger as `lmle` does → judge it against the champion → promote, or not."""
+
+from pathlib import Path
+
+from filelock import FileLock
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+
+from flows.lmle import DEFAULTS, Trained, ingested, train
+from lmle_core.artefact import Reference
+from lmle_core.config import Config
+from tasks.champions import Champions
+from tasks.drift import drift_said, drift_text
+from tasks.frozen_test import check_frozen_test, frozen_test
+from tasks.gates import check_champion
+from tasks.pipeline import Stages
+from tasks.prior import warm_start
+from tasks.progress import say
+from tasks.promotion import Outcome, decide, keep_files, record_outcome
+
+
+@flow(name="retrain")
+def retrain(config: Config = DEFAULTS, directory: Path | None = None) -> dict[str, str]:
+    """Train a challenger on the data of today, and make it champion where it is better on the frozen test images.
+
+    Args:
+        config: everything that a run can be told; the section `promotion` holds the rule.
+        directory: a folder in CelebA's layout; replaces `config.data.directory` where given.
+
+    Returns:
+        `run`: the run's directory; `model`: the registered model's URI; `decision`: 'first', 'promoted', 'refused' or
+        'unchanged'; `reason`: why; `files`: folder with the verdict and the drift, '' where there was no champion.
+    """
+    with ingested(config, directory) as (stages, store):
+        champions = Champions.open(config.engines, stages.workspace)
+        measured = _prepare(stages, store, champions)
+        trained = train(stages, store)
+        with FileLock(stages.workspace / "promotion.lock"):
+            outcome, files = _decide(stages, store, champions, trained, measured)
+    say(f"{'champion':<12} {outcome.said()}")
+    return {
+        "run": trained.run.path,
+        "model": trained.model.uri,
+        "decision": outcome.decision,
+        "reason": outcome.reason,
+        "files": str(files or ""),
+    }
+
+
+def _prepare(stages: Stages, store: Reference, champions: Champions) -> Reference | None:
+    """All that can be refused or warned of before training; the drift, where there is a champion to measure it by."""
+    champion = champions.current()
+    if champion is None:
+        say(f"{'champion':<12} none of model {champions.name!r} yet: this run is to be the first")
+        return None
+    held = champions.fetch(champion, stages.workspace)
+    check_champion(held, store, stages.config)
+    check_frozen_test(frozen_test(champions, champion, stages.workspace), store, stages.config)
+    if stages.config.promotion.warm_start:
+        stages.start = warm_start(held)
+    measured = stages.drift(store, held)
+    say(f"{'drift':<12} {drift_said(measured)}")
+    create_markdown_artifact(drift_text(measured), key="drift", description=f"against version {champion.number}")
+    return measured
+
+
+def _decide(
+    stages: Stages, store: Reference, champions: Champions, trained: Trained, measured: Reference | None
+) -> tuple[Outcome, Path | None]:
+    """What becomes of the challenger, done and on record; and the folder that says why, where there was a verdict."""
+    champion, challenger = champions.current(), champions.version(trained.model.version)
+    assert champion is not None  # registration makes the first one
+    test = frozen_test(champions, champion, stages.workspace)
+    verdict, files = None, None
+    if champion.number != challenger.number:
+        held = champions.fetch(champion, stages.workspace)
+        verdict = stages.verdict(store, test, trained.run, held)
+        files = keep_files(Path(trained.run.path), [verdict, *([measured] if measured else [])])
+    outcome = decide(champion, challenger, verdict)
+    evidence = {"data": store.digest, "test_images": test.digest, "drift": drift_said(measured) if measured else ""}
+    record_outcome(champions, outcome, evidence, files)
+    create_markdown_artifact(outcome.markdown(verdict), key="promotion", description=outcome.said())
+    return outcome, files

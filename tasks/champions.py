@@ -1,0 +1,170 @@
+"""The champions of a registered model: which version is it, which were, and how one follows another or comes back.
+
+The alias `champion` says which version it is; tags of the versions keep the history.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+from lmle_core.artefact import Reference, digest_of, file_digest, make_once
+from lmle_core.config import Engines
+from tasks.mlflow_store import TrackingError, connect, tracking_uri
+from tasks.registry import CHAMPION, PROMOTED_AT, now
+
+REPLACED, ROLLED_BACK_AT, RESTORED_AT = "lmle.replaced", "lmle.rolled_back_at", "lmle.restored_at"
+"""Tags of a version: the champion that it replaced, when it gave way to that one again, when it came back so."""
+DECISION, REASON, GAIN = "lmle.promotion", "lmle.promotion_reason", "lmle.gain"
+JUDGED_AGAINST = "lmle.judged_against"
+"""Tags of a challenger's version and run: what became of it, why, its gain in points, and the champion's version."""
+
+
+class RollbackError(ValueError):
+    """There is no champion to go back to; the message says which there are."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of the registered model.
+
+    Attributes:
+        number: counted from 1.
+        run_id: MLflow's identity of the run that made it.
+        source: address of its logged model.
+        tags: of the version.
+    """
+
+    number: int
+    run_id: str
+    source: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Champions:
+    """The versions of one registered model that are, or were, champions.
+
+    Attributes:
+        client: MLflow's.
+        uri: of its store.
+        name: of the registered model; it need not exist yet.
+    """
+
+    client: Any
+    uri: str
+    name: str
+
+    @classmethod
+    def open(cls, engines: Engines, workspace: Path) -> Self:
+        """Those of the configured model, in the configured store."""
+        uri = tracking_uri(engines, workspace)
+        return cls(connect(uri)[1], uri, engines.model)
+
+    def current(self) -> Version | None:
+        """The champion; None where there is none yet."""
+        try:
+            found = self.client.get_registered_model(self.name)
+        except import_module("mlflow.exceptions").MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+        number = dict(found.aliases).get(CHAMPION)
+        return None if number is None else self.version(int(number))
+
+    def version(self, number: int) -> Version:
+        """A version by its number."""
+        found = self.client.get_model_version(self.name, str(number))
+        return Version(int(found.version), found.run_id, found.source, dict(found.tags))
+
+    def history(self) -> list[Version]:
+        """Every version that is or was champion, in the order in which they became so."""
+        found = [
+            Version(int(each.version), each.run_id, each.source, dict(each.tags))
+            for each in self.client.search_model_versions(f"name = '{self.name}'")
+        ]
+        by_hand = {
+            int(each.tags[REPLACED]) for each in found if REPLACED in each.tags
+        }  # the alias is all that they had
+        if (champion := self.current()) is not None:
+            by_hand.add(champion.number)
+        known = [each for each in found if PROMOTED_AT in each.tags or each.number in by_hand]
+        return sorted(known, key=lambda each: (each.tags.get(PROMOTED_AT, ""), each.number))
+
+    def fetch(self, version: Version, workspace: Path) -> Reference:
+        """A version's `model/` and `index/`, from MLflow into the workspace, once; the digest is that of the files."""
+        directory = workspace / "stages" / "champion" / digest_of(version.source)
+
+        def make(partial: Path, record: dict[str, Any]) -> None:
+            with TemporaryDirectory(dir=partial) as folder:
+                try:
+                    found = import_module("mlflow.artifacts").download_artifacts(
+                        artifact_uri=f"{version.source}/artifacts/run", dst_path=folder, tracking_uri=self.uri
+                    )
+                except (import_module("mlflow.exceptions").MlflowException, OSError) as error:
+                    raise TrackingError(
+                        f"version {version.number} of {self.name!r} is the champion, and its model cannot be read from "
+                        f"{version.source} ({error}): restore it, or move the alias with `lmle rollback --to`"
+                    ) from None
+                for part in Path(found).iterdir():
+                    part.rename(partial / part.name)
+            files = {str(file.relative_to(partial)): file_digest(file) for file in partial.rglob("*") if file.is_file()}
+            record["digest"] = digest_of(files)
+
+        return make_once(directory, "champion", {"source": version.source}, make)[0]
+
+    def promote(self, number: int) -> None:
+        """Make a version the champion, and note which one it replaces. Called again, it changes nothing."""
+        champion = self.current()
+        if champion is not None and champion.number == number:
+            return
+        self._tag(number, {PROMOTED_AT: now(), REPLACED: str(champion.number) if champion else None})
+        self._tag(number, {ROLLED_BACK_AT: None, RESTORED_AT: None})
+        self.client.set_registered_model_alias(self.name, CHAMPION, str(number))  # last: what went before may be redone
+
+    def roll_back(self, to: int | None = None) -> tuple[Version, bool]:
+        """Make the previous champion the champion again.
+
+        Args:
+            to: a version that was champion; None: the one that the champion replaced.
+
+        Returns:
+            The champion now, and whether that is a change: the last promotion is undone once, however often this is
+            called.
+
+        Raises:
+            RollbackError: without a champion, without one before it, or where `to` never was one.
+        """
+        champion = self.current()
+        if champion is None:
+            raise RollbackError(f"model {self.name!r} has no champion in {self.uri}: `lmle retrain` makes the first")
+        former = {each.number for each in self.history()} - {champion.number}
+        there_are = f"former champions are versions {sorted(former)}" if former else "there is no former champion"
+        if to is None:
+            if RESTORED_AT in champion.tags:
+                return champion, False
+            if REPLACED not in champion.tags:
+                raise RollbackError(
+                    f"version {champion.number} of {self.name!r} replaced no other champion, so there is nothing to go "
+                    f"back to; {there_are}" + (": name one with --to" if former else "")
+                )
+            to = int(champion.tags[REPLACED])
+        if to == champion.number:
+            return champion, False
+        if to not in former:
+            raise RollbackError(f"version {to} of {self.name!r} never was champion; {there_are}")
+        at = now()
+        self._tag(champion.number, {ROLLED_BACK_AT: at, RESTORED_AT: None})
+        self._tag(to, {RESTORED_AT: at, ROLLED_BACK_AT: None})
+        self.client.set_registered_model_alias(self.name, CHAMPION, str(to))
+        return self.version(to), True
+
+    def _tag(self, number: int, tags: Mapping[str, str | None]) -> None:
+        known = self.version(number).tags
+        for key, value in tags.items():
+            if value is not None:
+                self.client.set_model_version_tag(self.name, str(number), key, value)
+            elif key in known:
+                self.client.delete_model_version_tag(self.name, str(number), key)
