@@ -77,7 +77,12 @@ def _decide(
         verdict = stages.verdict(store, test, trained.run, held)
         files = keep_files(Path(trained.run.path), [verdict, *([measured] if measured else [])])
     outcome = decide(champion, challenger, verdict)
-    evidence = {"data": store.digest, "test_images": test.digest, "drift": drift_said(measured) if measured else ""}
+    evidence = {
+        "data": store.digest,
+        "test_images": test.digest,
+        "start": stages.start.digest if stages.start else "",
+        "drift": drift_said(measured) if measured else "",
+    }
     record_outcome(champions, outcome, evidence, files)
     create_markdown_artifact(outcome.markdown(verdict), key="promotion", description=outcome.said())
     return outcome, files

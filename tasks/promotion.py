@@ -18,7 +18,8 @@ from lmle_core.device import choose_device, set_threads
 from lmle_core.frozen_test import FrozenTest
 from lmle_core.promotion import judge
 from lmle_core.store import ImageStore
-from tasks.champions import DECISION, GAIN, JUDGED_AGAINST, REASON, ROLLED_BACK_AT, Champions, Version
+from tasks.champions import DECISION, GAIN, JUDGED_AGAINST, REASON, REPLACED, ROLLED_BACK_AT, Champions, Version
+from tasks.registry import PROMOTED_AT
 from tasks.stage import stage
 
 VIEW = ("seed", "evaluation.bootstrap", "data.quarantine")
@@ -101,10 +102,10 @@ def decide(champion: Version, challenger: Version, judged: Reference | None) -> 
         judged: the verdict; None where the challenger is the champion.
     """
     if judged is None:
-        if DECISION in challenger.tags:
-            reason = "data, configuration and code are those it was made of"
-            return Outcome("unchanged", reason, challenger, champion)
-        return Outcome("first", "there is none to compare it with", challenger, champion)
+        if PROMOTED_AT in challenger.tags and not challenger.tags.keys() & {REPLACED, DECISION}:
+            return Outcome("first", "there is none to compare it with", challenger, champion)
+        reason = "data, configuration and code are those it was made of"
+        return Outcome("unchanged", reason, challenger, champion)
     found = json.loads((Path(judged.path) / PROMOTION).read_text())
     gain = signed(Estimate(**found["gain"]))
     if not found["promoted"]:
