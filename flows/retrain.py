@@ -71,7 +71,8 @@ def _decide(
     champion, challenger = champions.current(), champions.version(trained.model.version)
     assert champion is not None  # registration makes the first one
     test = frozen_test(champions, champion, stages.workspace)
-    verdict, files = None, None
+    verdict: Reference | None = None
+    files: Path | None = None
     if champion.number != challenger.number:
         held = champions.fetch(champion, stages.workspace)
         verdict = stages.verdict(store, test, trained.run, held)

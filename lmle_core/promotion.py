@@ -107,10 +107,16 @@ def judge(
         )
     lost = {name: one for name, one in each.items() if one is not None and 100 * one.mean < -rule.most_loss}
     if lost:
-        named = ", ".join(f"{name} {signed(one)}" for name, one in sorted(lost.items(), key=lambda pair: pair[1].mean))
+        named = ", ".join(
+            f"{name} {signed(one)}" for name, one in sorted(lost.items(), key=lambda entry: entry[1].mean)
+        )
         objections.append(f"{named} points, more than promotion.most_loss {rule.most_loss:g} allows to lose")
-    means = [
-        score(labels, found, attributes, n_classes, bootstrap=0).mean_balanced_accuracy
-        for found in (challenger, champion)
-    ]
-    return Verdict(len(labels), *means, gain, each, tuple(objections))
+    ours, theirs = (score(labels, found, attributes, n_classes, bootstrap=0) for found in (challenger, champion))
+    return Verdict(
+        images=len(labels),
+        challenger=ours.mean_balanced_accuracy,
+        champion=theirs.mean_balanced_accuracy,
+        gain=gain,
+        attributes=each,
+        objections=tuple(objections),
+    )

@@ -89,8 +89,10 @@ def check_champion(champion: Reference, store: Reference, config: Config) -> Non
         ("classes", str(model.index.n_classes), str(class_count(images.labels))),
     ]  # fmt: skip
     if config.promotion.warm_start:
-        trunks = [each.trunk + (f" of width {each.width}" if each.trunk == SIX_LAYER else "") for each in (own, spec)]
-        facts.append(("trunk", *trunks))
+        expected, found = (
+            each.trunk + (f" of width {each.width}" if each.trunk == SIX_LAYER else "") for each in (own, spec)
+        )
+        facts.append(("trunk", expected, found))
     for what, expected, found in facts:
         if expected != found:
             raise ConfigError(

@@ -44,10 +44,10 @@ def verdict(
     images = ImageStore.open(store.path)
     rows = FrozenTest.load(Path(test.path)).rows(images, config.data.quarantine)
     device = str(choose_device(config.engines.device))
-    both = [Classifier.load(Path(each.path), device) for each in (challenger, champion)]
+    ours, theirs = (Classifier.load(Path(each.path), device) for each in (challenger, champion))
     found = judge(
-        images.labels[rows], *(_classified(each, images, rows) for each in both), images.attributes, rule,
-        both[0].index.n_classes, bootstrap=config.evaluation.bootstrap, seed=config.seed,
+        images.labels[rows], _classified(ours, images, rows), _classified(theirs, images, rows), images.attributes,
+        rule, ours.index.n_classes, bootstrap=config.evaluation.bootstrap, seed=config.seed,
     )  # fmt: skip
     (directory / PROMOTION).write_text(json.dumps({**found.to_json(), "test_images": test.digest}, indent=1))
     (directory / TEXT).write_text(found.markdown() + "\n")

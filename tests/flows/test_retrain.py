@@ -87,7 +87,7 @@ def model(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def said_by_prefect(key: str) -> str:
     from prefect.artifacts import Artifact
 
-    found = Artifact.get(key)
+    found: Any = Artifact.get(key)
     assert found is not None
     return str(found.data)
 

@@ -11,7 +11,9 @@ ATTRIBUTES = ("Bald", "Male", "Smiling")
 BOOTSTRAP = 60
 
 
-def sides(seed: int, ours: tuple[float, ...], theirs: tuple[float, ...], n: int = 120, classes: int = 2) -> list:
+def sides(
+    seed: int, ours: tuple[float, ...], theirs: tuple[float, ...], n: int = 120, classes: int = 2
+) -> list[np.ndarray]:
     """Labels, and what two classifiers say that recognise those shares of each attribute's images."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(classes, size=(n, len(ATTRIBUTES)))
@@ -35,10 +37,13 @@ def slow_balanced(labels: np.ndarray, said: np.ndarray, weights: np.ndarray, cla
     return sum(recalls) / len(recalls) if len(recalls) > 1 else None
 
 
-def slow_judge(labels: np.ndarray, ours: np.ndarray, theirs: np.ndarray, rule: Promotion, classes: int) -> tuple:
+def slow_judge(
+    labels: np.ndarray, ours: np.ndarray, theirs: np.ndarray, rule: Promotion, classes: int
+) -> tuple[list[float], list[np.ndarray], bool]:
     """Gain, its interval, each attribute's difference and interval, and the decision, in plain loops."""
     draws = [np.ones(len(labels)), *np.concatenate(list(resampling_weights(len(labels), BOOTSTRAP, 3)))]
-    means, columns = [], [[] for _ in ATTRIBUTES]
+    means: list[float] = []
+    columns: list[list[float | None]] = [[] for _ in ATTRIBUTES]
     for weights in draws:
         totals: list[list[float]] = [[], []]
         for a in range(len(ATTRIBUTES)):
@@ -53,7 +58,7 @@ def slow_judge(labels: np.ndarray, ours: np.ndarray, theirs: np.ndarray, rule: P
     ends = [np.quantile(means[1:], [0.025, 0.975])]
     for column in columns:
         ends.append(np.quantile([value for value in column[1:] if value is not None], [0.025, 0.975]))
-    points = [means[0], *(column[0] for column in columns)]
+    points = [means[0], *(column[0] for column in columns if column[0] is not None)]
     promoted = 100 * ends[0][0] > rule.least_gain and all(100 * point >= -rule.most_loss for point in points[1:])
     return points, ends, promoted
 
