@@ -5,12 +5,15 @@ import sys
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.exits import Exit, UsageError, explain
 from infra.settings import workspace_path
+
+if TYPE_CHECKING:
+    from lmle_core.location import Location
 
 app = typer.Typer(
     name="lmle",
@@ -47,8 +50,12 @@ Workspace = Annotated[
     typer.Option("--workspace", "-w", help="Where artefacts go; default LMLE_WORKSPACE, else ./workspace."),
 ]
 DataFolder = Annotated[
-    Path | None, typer.Option("--data", "-d", help="Folder in CelebA's layout; without one, procedural faces are made.")
-]
+    str | None,
+    typer.Option(
+        "--data", "-d", metavar="FOLDER",
+        help="Folder in CelebA's layout, or its URL (s3://…); without one, procedural faces are made.",
+    ),
+]  # fmt: skip
 Model = Annotated[str, typer.Option("--model", help="Name in MLflow's model registry.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="The one seed of everything random.")]
 
@@ -341,7 +348,7 @@ def doctor(data: DataFolder = None, workspace: Workspace = None) -> None:
     from infra.doctor import examine
 
     problems = 0
-    for finding in examine(workspace_path(workspace), data):
+    for finding in examine(workspace_path(workspace), None if data is None else _folder(data)):
         mark = "✗" if finding.problem else "✓"
         print(f"{mark} {finding.subject:<14} {finding.found}{f'  → {finding.problem}' if finding.problem else ''}")
         problems += bool(finding.problem)
@@ -398,16 +405,27 @@ def _names(entries: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for entry in entries for name in entry.split(","))
 
 
-def _laid_over(settings: list[str] | None, data: Path | None, workspace: Path | None) -> list[str]:
+def _laid_over(settings: list[str] | None, data: str | None, workspace: Path | None) -> list[str]:
     """The settings with those of the options `--data` and `--workspace`."""
     given = list(settings or [])
     if data is not None:
-        if not data.is_dir():
-            raise UsageError(f"--data {data}: no such folder")
-        given.append(f"data.directory={json.dumps(str(data.resolve()))}")
+        given.append(f"data.directory={json.dumps(str(_folder(data)))}")
     if workspace is not None:
         given.append(f"engines.workspace={json.dumps(str(workspace))}")
     return given
+
+
+def _folder(place: str) -> "Location":
+    """The folder or URL that `--data` names; a folder is made absolute. Raises UsageError where it is not there."""
+    from lmle_core.location import locate
+
+    try:
+        folder = locate(place)
+    except ValueError as error:
+        raise UsageError(f"--data {place}: {error}") from None
+    if isinstance(folder, Path) and not folder.is_dir():
+        raise UsageError(f"--data {place}: no such folder")
+    return folder.resolve() if isinstance(folder, Path) else folder
 
 
 def main(arguments: list[str] | None = None) -> None:

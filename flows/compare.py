@@ -21,6 +21,7 @@ from lmle_core.artefact import Reference, digest_of
 from lmle_core.config import Config, Engines
 from lmle_core.device import Places
 from lmle_core.experiment import configured
+from lmle_core.location import Location
 from lmle_core.methods.catalogue import DEFAULT_METHODS, Method, find_method
 from tasks.compare import VIEW, comparison, experiment, publish_comparison, validation_of
 from tasks.gates import check_data, check_settings
@@ -45,7 +46,7 @@ def compare(
     methods: tuple[str, ...] = DEFAULT_METHODS,
     seeds: int = 3,
     study: str = "comparison",
-    directory: Path | None = None,
+    directory: Location | None = None,
 ) -> dict[str, str]:
     """Train every method from every seed on the same data, and compare the first one with all others.
 
@@ -57,7 +58,7 @@ def compare(
         methods: names of the catalogue; the first is the reference that the others are compared with.
         seeds: how many. Each draws its own procedural faces or digits; a folder's images are the same for all.
         study: name of the comparison.
-        directory: a folder in CelebA's layout; replaces `config.data.directory` where given.
+        directory: a folder in CelebA's layout, or its URL; replaces `config.data.directory` where given.
 
     Returns:
         `comparison`: the directory of its tables and figures.

@@ -25,6 +25,7 @@ CODES = {
     "ClickException": Exit.USAGE,  # of the command line's parser
     "ConfigError": Exit.USAGE,
     "DataError": Exit.USAGE,
+    "LocationError": Exit.USAGE,
     "UnusableDataError": Exit.USAGE,
     "PortInUseError": Exit.USAGE,
     "RollbackError": Exit.USAGE,

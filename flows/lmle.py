@@ -5,13 +5,13 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from prefect import flow
 
 from infra.settings import workspace_path
 from lmle_core.artefact import Reference
 from lmle_core.config import APART, Config
+from lmle_core.location import Location
 from tasks.gates import check_data, check_health, check_quality, check_settings
 from tasks.pipeline import Stages
 from tasks.progress import say
@@ -38,12 +38,12 @@ class Trained:
 
 
 @flow(name="lmle")
-def lmle(config: Config = DEFAULTS, directory: Path | None = None) -> dict[str, str]:
+def lmle(config: Config = DEFAULTS, directory: Location | None = None) -> dict[str, str]:
     """Train, evaluate and register a Large Margin Local Embedding.
 
     Args:
         config: everything that a run can be told.
-        directory: a folder in CelebA's layout; replaces `config.data.directory` where given.
+        directory: a folder in CelebA's layout, or its URL; replaces `config.data.directory` where given.
 
     Returns:
         `run`: the run's directory; `model`: the registered model's URI.

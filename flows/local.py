@@ -14,6 +14,7 @@ from infra.prefect_server import prefect_api
 from infra.services import running_addresses
 from infra.settings import workspace_path
 from lmle_core.config import Config, Engines
+from lmle_core.location import reaching
 
 
 def run_here(config: Config) -> Path:
@@ -92,9 +93,13 @@ def served(config: Config) -> Iterator[tuple[Tally, Callable[[], None]]]:
 
     Raises:
         UsageError: where the configured data folder is not there.
+        LocationError: where the storage that holds it cannot be used.
     """
-    if config.data.directory is not None and not config.data.directory.is_dir():
-        raise UsageError(f"data.directory {config.data.directory}: no such folder")
+    folder = config.data.directory
+    if folder is not None:
+        with reaching(folder):
+            if not folder.is_dir():
+                raise UsageError(f"data.directory {folder}: no such folder")
     workspace = workspace_path(config.engines.workspace)
     addresses = running_addresses(workspace)
     if addresses is not None:

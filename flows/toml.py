@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from upath import UPath
 
 WIDTH = 120
 
@@ -40,4 +41,4 @@ def _text(value: Any) -> str:
         return '"null"'
     if isinstance(value, list | tuple):
         return f"[{', '.join(_text(item) for item in value)}]"
-    return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
+    return json.dumps(str(value) if isinstance(value, Path | UPath) else value, ensure_ascii=False)

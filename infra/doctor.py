@@ -14,6 +14,7 @@ import psutil
 from infra import processes, services, settings
 from infra.catalogue import Ports
 from infra.prefect_server import ServerError
+from lmle_core.location import Location, LocationError
 
 PACKAGES = (
     "lmle",
@@ -46,12 +47,12 @@ class Finding:
     problem: str = ""
 
 
-def examine(workspace: Path, data: Path | None = None) -> Iterator[Finding]:
+def examine(workspace: Path, data: Location | None = None) -> Iterator[Finding]:
     """Look at everything, the quick things first.
 
     Args:
         workspace: absolute.
-        data: a folder in CelebA's layout, whose annotations are read and whose checksums are compared.
+        data: a folder in CelebA's layout, or its URL, whose annotations are read and whose checksums are compared.
     """
     yield Finding("system", f"{platform.system()} {platform.machine()}, Python {platform.python_version()}")
     yield from _packages()
@@ -123,14 +124,14 @@ def _devices() -> Finding:
     return Finding("devices", ", ".join(f"{each.name} {each.total_memory / 2**30:.0f} GiB" for each in names))
 
 
-def _data(directory: Path) -> Iterator[Finding]:
+def _data(directory: Location) -> Iterator[Finding]:
     from lmle_core.celeba.annotations import read_celeba
     from lmle_core.celeba.checksums import check_sums
     from lmle_core.celeba.layout import DataError
 
     try:
         data = read_celeba(directory)
-    except DataError as error:
+    except (DataError, LocationError) as error:
         yield Finding("data", str(directory), str(error))
         return
     yield Finding("data", f"{len(data.filenames):,} images, {len(data.attributes)} attributes in {directory}")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from upath import UPath
 
 MARKER = "COMMITTED.json"
 
@@ -48,7 +49,7 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:32]
 
 
-def file_digest(path: Path) -> str:
+def file_digest(path: Path | UPath) -> str:
     """SHA-256 of a file's bytes, as 32 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:32]

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from upath import UPath
 
 from lmle_core.artefact import digest_of
+from lmle_core.location import Location
 
 APART = ("engines", "promotion")
 """Sections that change nothing of what a run computes: how and where it does, and what becomes of its result."""
@@ -43,7 +45,7 @@ class Section(BaseModel):
         values = self.model_dump(mode="json")
         for name in type(self).model_fields:
             value = getattr(self, name)
-            if name in APART or isinstance(value, Path):
+            if name in APART or isinstance(value, Path | UPath):
                 del values[name]
             elif isinstance(value, Section):
                 values[name] = value.identity()
@@ -53,8 +55,8 @@ class Section(BaseModel):
 class Data(Section):
     """Where the images come from: a folder in CelebA's layout, procedural faces, or scikit-learn's digits."""
 
-    directory: Path | None = Field(
-        None, description="Folder in CelebA's layout. Without one, procedural faces are made."
+    directory: Location | None = Field(
+        None, description="Folder in CelebA's layout, or its URL (s3://…). Without one, procedural faces are made."
     )
     source: Literal["faces", "digits"] = Field(
         "faces", description="Without a directory: procedural faces, or scikit-learn's digits over photographs."

@@ -25,10 +25,11 @@ from zarr.codecs import Crc32cCodec
 
 from lmle_core.artefact import digest_of, write_atomically
 from lmle_core.celeba.annotations import CelebA
-from lmle_core.celeba.images import ImageReader, open_images
+from lmle_core.celeba.images import Images, open_images
 from lmle_core.celeba.layout import DataError, enumerate_names
 from lmle_core.config import Data
 from lmle_core.decode import Geometry, load
+from lmle_core.location import locate
 from lmle_core.store import CHECKSUM_BYTES, FORMAT, QUARANTINED, array, chunk_bytes, chunk_file
 
 RECORDS = "shards"
@@ -173,7 +174,7 @@ def _ingest_shard(partial: Path, shard: int) -> ShardResult:
     size = images.chunks[0]
     lo, hi = shard * size, min(images.shape[0], (shard + 1) * size)
     names = [str(name) for name in array(group, "filename")[lo:hi]]  # type: ignore[union-attr]
-    reader = open_images(Path(str(group.attrs["source"])))
+    reader = open_images(locate(str(group.attrs["source"]))).ahead(names)
     geometry = Geometry(images.shape[2], images.shape[3], "centre" if group.attrs["crop"] == "centre" else "none")
     pixels = np.zeros((hi - lo, *images.shape[1:]), np.uint8)
     sources = hashlib.sha256()
@@ -285,7 +286,7 @@ def _read_back(partial: Path, result: ShardResult) -> None:
         )
 
 
-def _read(reader: ImageReader, name: str) -> bytes:
+def _read(reader: Images, name: str) -> bytes:
     try:
         return reader.read(name)
     except (zipfile.BadZipFile, zlib.error) as error:

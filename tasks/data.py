@@ -10,6 +10,7 @@ from prefect import task
 from lmle_core.artefact import MARKER, Reference
 from lmle_core.config import Data
 from lmle_core.ingest import ingest_over
+from lmle_core.location import Location
 from tasks.cache import StagePolicy
 from tasks.ingest import ingest, synthesise
 from tasks.progress import Progress, stage_ended
@@ -38,8 +39,8 @@ def synth(
     cache_policy=StagePolicy(stage="ingest", code="lmle_core.ingest", ignore=("workspace", "workers", "directory")),
     **OPTIONS,
 )
-def ingest_images(directory: Path, fingerprint: str, data: Data, workspace: Path, workers: Workers) -> Reference:
-    """The image store of a folder in CelebA's layout; `fingerprint` says which state of the folder."""
+def ingest_images(directory: Location, fingerprint: str, data: Data, workspace: Path, workers: Workers) -> Reference:
+    """The image store of a folder in CelebA's layout, or of its URL; `fingerprint` says which state of it."""
     del fingerprint  # part of the task's key
     begun = time.time()
     reference = ingest(directory, data, workspace, workers.client, Progress("ingest", "images"))

@@ -15,6 +15,7 @@ from lmle_core.celeba.checksums import check_sums
 from lmle_core.celeba.images import FOLDER
 from lmle_core.config import Data
 from lmle_core.ingest import check_quarantine, create_store, fsync, ingest_shard, publish, read_quarantine
+from lmle_core.location import Location
 
 type Connect = Callable[[], Client]
 type Progress = Callable[[int, int], None]
@@ -28,7 +29,7 @@ DRAWN = ".drawn"
 
 
 def ingest(
-    source_directory: Path, data: Data, workspace: Path, connect: Connect, progress: Progress | None = None
+    source_directory: Location, data: Data, workspace: Path, connect: Connect, progress: Progress | None = None
 ) -> Reference:
     """A committed image store of a data set in CelebA's layout, at `workspace/stores/<key>.zarr`.
 
@@ -36,10 +37,10 @@ def ingest(
     code. A store that is there is returned at once; one that was interrupted is continued with the shards it lacks.
 
     Args:
-        source_directory: the data set.
+        source_directory: the data set, by path or URL.
         data: geometry, attributes and allowed share of undecodable images.
         workspace: where artefacts go.
-        connect: gives the client of the cluster that decodes, whose workers see both directories; called if needed.
+        connect: gives the client of the cluster that decodes, whose workers see both places; called if needed.
         progress: is told of finished images.
 
     Returns:

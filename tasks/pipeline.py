@@ -10,6 +10,7 @@ from lmle_core.artefact import Reference, code_version, digest_of, file_digest
 from lmle_core.celeba.annotations import read_celeba
 from lmle_core.config import Config
 from lmle_core.features import Output
+from lmle_core.location import Location
 from tasks import clusters as clustering
 from tasks import data, drift, evaluate, features, index, prior, promotion, publish, train
 from tasks.stage import done
@@ -39,8 +40,8 @@ class Stages:
     start: Reference | None = None
     made: list[Reference] = field(default_factory=list)
 
-    def source(self) -> Path:
-        """The folder in CelebA's layout: the configured one, or procedural faces."""
+    def source(self) -> Location:
+        """Where the images lie in CelebA's layout: the configured folder or URL, or procedural faces."""
         settings = self.config.data
         if settings.directory is not None:
             return settings.directory
@@ -57,7 +58,7 @@ class Stages:
             return self._do(data.digits, data=self.config.view("data.removed", *INGESTED).data, seed=self.config.seed)
         return self.ingest(self.source())
 
-    def ingest(self, directory: Path) -> Reference:
+    def ingest(self, directory: Location) -> Reference:
         """The image store of a folder in CelebA's layout."""
         return self._do(
             data.ingest_images, directory=directory, fingerprint=read_celeba(directory).fingerprint(),

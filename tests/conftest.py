@@ -18,6 +18,7 @@ os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
 
 from infra import settings  # noqa: E402
 from infra.prefect_server import prefect_api  # noqa: E402
+from tests.object_store import ObjectStore, serve  # noqa: E402
 
 os.environ.update(settings.QUIET)
 
@@ -40,6 +41,20 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         api.wait()
         refresh_global_settings_context()  # other tests have imported Prefect before
         yield api.url
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """One S3 server for the session."""
+    with serve(tmp_path_factory.mktemp("s3")) as store:
+        yield store
+
+
+@pytest.fixture
+def s3(s3_server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """An S3 server whose owner this process is, and every child of it."""
+    s3_server.become("owner", monkeypatch)
+    return s3_server
 
 
 @pytest.fixture

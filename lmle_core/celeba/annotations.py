@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from upath import UPath
 
 from lmle_core.artefact import digest_of, file_digest
 from lmle_core.celeba.images import ImageReader, open_images
 from lmle_core.celeba.layout import DataError, enumerate_names, find, require
 from lmle_core.celeba.tables import Table, read_table
+from lmle_core.location import Location, locate, reaching
 
 ATTRIBUTES_FILE = "list_attr_celeba"
 PARTITION_FILE = "list_eval_partition"
@@ -27,7 +29,7 @@ class CelebA:
     """A data set in CelebA's layout: N images, A attributes. Its images are read through `reader`.
 
     Attributes:
-        directory: where it lies.
+        directory: the folder, or the storage's path, where it lies.
         filenames: N names, in the order of the attribute table.
         attributes: A names.
         labels: class of each image and attribute, shape (N, A), int8: 0 where the file says -1 (or 0), 1 where 1.
@@ -37,10 +39,10 @@ class CelebA:
         clean_labels: as `labels`, before label noise (procedural faces have them), or None.
         tables: the annotation files that were read.
         reader: reads the images.
-        stamps: for each image file its size, and its time of change (in a folder) or its checksum (in a zip).
+        stamps: for each image file its size, and its time of change (in a folder) or checksum (in a zip or a storage).
     """
 
-    directory: Path
+    directory: Path | UPath
     filenames: tuple[str, ...]
     attributes: tuple[str, ...]
     labels: np.ndarray
@@ -48,7 +50,7 @@ class CelebA:
     identity: np.ndarray | None
     landmarks: np.ndarray | None
     clean_labels: np.ndarray | None
-    tables: tuple[Path, ...]
+    tables: tuple[Path | UPath, ...]
     reader: ImageReader
     stamps: tuple[tuple[int, int], ...]
 
@@ -76,27 +78,34 @@ class CelebA:
     def fingerprint(self) -> str:
         """Identifies annotation bytes, and image files by what the file system (or the zip) says of them.
 
-        Images are not read: a folder tells name, size and time of change, a zip name, size and checksum.
+        Images are not read: a folder tells name, size and time of change, a zip or a storage name, size and checksum.
         """
         tables = {path.name: file_digest(path) for path in self.tables}
         return digest_of({"tables": tables, "images": self.filenames, "stamps": self.stamps})
 
 
-def read_celeba(directory: Path) -> CelebA:
+def read_celeba(directory: Location | str) -> CelebA:
     """Read a data set in CelebA's layout, as published (text) or as Kaggle distributes it (CSV).
 
     Args:
-        directory: holds the annotation files and `img_align_celeba/` or `img_align_celeba.zip`, itself or in the
-            usual sub-folders (`layout.FOLDERS`). Attributes and partition are needed, the other tables are optional.
+        directory: path or URL; holds the annotation files and `img_align_celeba/` or `img_align_celeba.zip`, itself or
+            in the usual sub-folders (`layout.FOLDERS`). Attributes and partition are needed, the other tables are
+            optional.
 
     Raises:
         DataError: with file, line number, what was expected and what was found.
+        LocationError: if the storage that a URL names cannot be used.
 
     Corner cases: where a table is there as text and as CSV, the text is read. An attribute file uses -1 and 1, or 0
     and 1, throughout. Every table must name the same images, in any order; image files that no table names are
     ignored.
     """
-    directory = Path(directory)
+    directory = locate(directory)
+    with reaching(directory):
+        return _read_celeba(directory)
+
+
+def _read_celeba(directory: Path | UPath) -> CelebA:
     attributes = _read(directory, ATTRIBUTES_FILE, needed=True)
     partition = _read(directory, PARTITION_FILE, needed=True)
     identity = _read(directory, IDENTITY_FILE)
@@ -131,7 +140,7 @@ def read_celeba(directory: Path) -> CelebA:
     )
 
 
-def _read(directory: Path, stem: str, needed: bool = False) -> Table | None:
+def _read(directory: Path | UPath, stem: str, needed: bool = False) -> Table | None:
     names = (f"{stem}.txt", f"{stem}.csv")
     path = require(directory, names) if needed else find(directory, names)
     return None if path is None else read_table(path, HEADLESS.get(stem))

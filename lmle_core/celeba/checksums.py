@@ -4,8 +4,12 @@ import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
+from upath import UPath
+
 from lmle_core.celeba.facts import MD5
+from lmle_core.celeba.images import ARCHIVE
 from lmle_core.celeba.layout import find
+from lmle_core.location import Location, locate, reaching
 
 
 class Checksum(NamedTuple):
@@ -24,20 +28,25 @@ class Checksum(NamedTuple):
     ok: bool
 
 
-def check_sums(directory: Path) -> list[Checksum]:
+def check_sums(directory: Location | str) -> list[Checksum]:
     """Compare the files of a data set with the published ones; a home-made data set differs, and that is no error.
 
     Raises:
         DataError: if `directory` is not a directory.
+
+    Corner cases: of a data set in a storage, the archive of images is not compared: it would be fetched for that.
     """
+    directory = locate(directory)
+    names = [name for name in MD5 if isinstance(directory, Path) or name != ARCHIVE]
     checksums = []
-    for name, expected in MD5.items():
-        path = find(directory, (name,))
-        found = None if path is None else _md5(path)
-        checksums.append(Checksum(name, expected, found, found == expected))
+    for name in names:
+        with reaching(directory):
+            path = find(directory, (name,))
+            found = None if path is None else _md5(path)
+        checksums.append(Checksum(name, MD5[name], found, found == MD5[name]))
     return checksums
 
 
-def _md5(path: Path) -> str:
+def _md5(path: Path | UPath) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

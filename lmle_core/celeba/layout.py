@@ -3,6 +3,10 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from upath import UPath
+
+from lmle_core.location import Location
+
 FOLDERS = (
     "", "Anno", "Eval", "Img", "celeba", "celeba/Anno", "celeba/Eval", "celeba/Img",
 )  # fmt: skip
@@ -13,7 +17,7 @@ class DataError(ValueError):
     """Input data that were refused; the message says what was expected, what was found and where."""
 
 
-def find(directory: Path, names: Sequence[str]) -> Path | None:
+def find(directory: Location, names: Sequence[str]) -> Path | UPath | None:
     """The first of some files that exists in a directory or in one of its `FOLDERS`; earlier names win.
 
     Raises:
@@ -30,7 +34,7 @@ def find(directory: Path, names: Sequence[str]) -> Path | None:
     return None
 
 
-def require(directory: Path, names: Sequence[str]) -> Path:
+def require(directory: Location, names: Sequence[str]) -> Path | UPath:
     """`find`, or a DataError that says what was looked for and where."""
     path = find(directory, names)
     if path is None:

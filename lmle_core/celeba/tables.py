@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from upath import UPath
 
 from lmle_core.celeba.layout import DataError
 
@@ -32,7 +33,7 @@ class Table:
         lines: line number of each row, shape (N,).
     """
 
-    path: Path
+    path: Path | UPath
     columns: tuple[str, ...]
     filenames: tuple[str, ...]
     values: np.ndarray
@@ -48,7 +49,7 @@ class Head:
     count: int | None
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None) -> Table:
+def read_table(path: Path | UPath, columns: Sequence[str] | None = None) -> Table:
     """Parse a table.
 
     Args:
@@ -71,7 +72,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> Table:
     return parsed if parsed is not None else parse_slowly(path, text, head)
 
 
-def read_head(path: Path, text: str, columns: Sequence[str] | None) -> Head:
+def read_head(path: Path | UPath, text: str, columns: Sequence[str] | None) -> Head:
     """The head of a table's text (line ends are newlines). Raises DataError."""
     lines = [*text.split("\n", 2)[:2], ""]
     if path.suffix == ".csv":
@@ -89,7 +90,7 @@ def read_head(path: Path, text: str, columns: Sequence[str] | None) -> Head:
     return _unique_columns(path, 2, Head(tuple(names), 2, int(lines[0])))
 
 
-def _unique_columns(path: Path, line: int, head: Head) -> Head:
+def _unique_columns(path: Path | UPath, line: int, head: Head) -> Head:
     seen: set[str] = set()
     for name in head.columns:
         if not name or name in seen:
@@ -98,7 +99,7 @@ def _unique_columns(path: Path, line: int, head: Head) -> Head:
     return head
 
 
-def parse_fast(path: Path, text: str, head: Head) -> Table | None:
+def parse_fast(path: Path | UPath, text: str, head: Head) -> Table | None:
     """The table, or None where anything is out of the ordinary and a slow look is due."""
     import pandas as pd
 
@@ -141,7 +142,7 @@ def parse_fast(path: Path, text: str, head: Head) -> Table | None:
     return Table(path, head.columns, filenames, values, np.arange(rows) + head.lines + 1)
 
 
-def parse_slowly(path: Path, text: str, head: Head) -> Table:
+def parse_slowly(path: Path | UPath, text: str, head: Head) -> Table:
     """The oracle of the fast path, line by line. Raises DataError at the first line that is wrong."""
     separated = path.suffix == ".csv"
     width = len(head.columns)
@@ -175,7 +176,7 @@ def parse_slowly(path: Path, text: str, head: Head) -> Table:
     return Table(path, head.columns, tuple(rows), values, lines)
 
 
-def _cells(path: Path, number: int, line: str) -> list[str]:
+def _cells(path: Path | UPath, number: int, line: str) -> list[str]:
     try:
         return [cell.strip() for cell in next(csv.reader([line]), [""])]
     except csv.Error as error:
