@@ -29,6 +29,7 @@ from tasks.pipeline import Stages
 from tasks.progress import say
 from tasks.record_comparison import record_comparison
 from tasks.stage import done
+from tasks.storage import sharing
 from tasks.workers import Workers
 
 DEFAULTS = Config()
@@ -70,24 +71,25 @@ def compare(
     workspace = workspace_path(config.engines.workspace)
     check_settings(config)
     workspace.mkdir(parents=True, exist_ok=True)
-    numbers = range(config.seed, config.seed + seeds)
-    stores = _stores(config, numbers, workspace)
-    runs = Runs(config, stores, workspace)
-    runs.train([(method, config.seed, settings) for method in chosen for settings in method.trials])
-    trials = {method.name: runs.tried(method) for method in chosen}
-    best = {name: max(tried, key=lambda each: each["validation"])["settings"] for name, tried in trials.items()}
-    jobs = [(method, seed, best[method.name]) for seed in numbers for method in chosen]
-    runs.train(jobs)
-    found = [runs.made[_key(job)] for job in jobs]
-    shared = config.data.directory is not None or config.data.source == "digits"
-    compared = done(
-        comparison, experiments=found, reference=(chosen[0].name, chosen[0].rules[0]), trials=trials,
-        shared=shared, study=study, config=config.view("seed", "evaluation.bootstrap"), workspace=workspace,
-    )  # fmt: skip
-    record_comparison(compared, found, study, config, workspace)
-    published = publish_comparison(compared, study, workspace)
-    create_markdown_artifact((published / "comparison.md").read_text(), key="comparison", description=study)
-    return {"comparison": str(published)}
+    with sharing(config.engines, workspace):
+        numbers = range(config.seed, config.seed + seeds)
+        stores = _stores(config, numbers, workspace)
+        runs = Runs(config, stores, workspace)
+        runs.train([(method, config.seed, settings) for method in chosen for settings in method.trials])
+        trials = {method.name: runs.tried(method) for method in chosen}
+        best = {name: max(tried, key=lambda each: each["validation"])["settings"] for name, tried in trials.items()}
+        jobs = [(method, seed, best[method.name]) for seed in numbers for method in chosen]
+        runs.train(jobs)
+        found = [runs.made[_key(job)] for job in jobs]
+        shared = config.data.directory is not None or config.data.source == "digits"
+        compared = done(
+            comparison, experiments=found, reference=(chosen[0].name, chosen[0].rules[0]), trials=trials,
+            shared=shared, study=study, config=config.view("seed", "evaluation.bootstrap"), workspace=workspace,
+        )  # fmt: skip
+        record_comparison(compared, found, study, config, workspace)
+        published = publish_comparison(compared, study, workspace)
+        create_markdown_artifact((published / "comparison.md").read_text(), key="comparison", description=study)
+        return {"comparison": str(published)}
 
 
 @dataclass

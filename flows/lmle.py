@@ -17,6 +17,7 @@ from tasks.pipeline import Stages
 from tasks.progress import say
 from tasks.record import record_results, record_round, recorded, register
 from tasks.registry import RegisteredModel
+from tasks.storage import sharing
 from tasks.workers import Workers
 
 DEFAULTS = Config()
@@ -54,14 +55,14 @@ def lmle(config: Config = DEFAULTS, directory: Location | None = None) -> dict[s
 
 
 @contextmanager
-def ingested(config: Config, directory: Path | None) -> Iterator[tuple[Stages, Reference]]:
+def ingested(config: Config, directory: Location | None) -> Iterator[tuple[Stages, Reference]]:
     """The stages of a run and its image store, when settings and data have been found fit; arguments as of `lmle`."""
     if directory is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"directory": directory})})
     workspace = workspace_path(config.engines.workspace)
     check_settings(config)
     workspace.mkdir(parents=True, exist_ok=True)
-    with Workers(config.engines) as workers:
+    with sharing(config.engines, workspace), Workers(config.engines) as workers:
         stages = Stages(config, workspace, workers)
         store = stages.store()
         check_data(store, config)

@@ -9,6 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 from flows.lmle import DEFAULTS, Trained, ingested, train
 from lmle_core.artefact import Reference
 from lmle_core.config import Config
+from lmle_core.location import Location
 from tasks.champions import Champions
 from tasks.drift import drift_said, drift_text
 from tasks.frozen_test import check_frozen_test, frozen_test
@@ -20,12 +21,12 @@ from tasks.promotion import Outcome, decide, keep_files, record_outcome
 
 
 @flow(name="retrain")
-def retrain(config: Config = DEFAULTS, directory: Path | None = None) -> dict[str, str]:
+def retrain(config: Config = DEFAULTS, directory: Location | None = None) -> dict[str, str]:
     """Train a challenger on the data of today, and make it champion where it is better on the frozen test images.
 
     Args:
         config: everything that a run can be told; the section `promotion` holds the rule.
-        directory: a folder in CelebA's layout; replaces `config.data.directory` where given.
+        directory: a folder in CelebA's layout, or its URL; replaces `config.data.directory` where given.
 
     Returns:
         `run`: the run's directory; `model`: the registered model's URI; `decision`: 'first', 'promoted', 'refused' or

@@ -59,6 +59,7 @@ def examine(workspace: Path, data: Location | None = None) -> Iterator[Finding]:
     yield Finding("cores", str(os.cpu_count()))
     yield _memory()
     yield from _workspace(workspace)
+    yield from _storage(workspace)
     yield from _services(workspace)
     yield _devices()
     if data is not None:
@@ -96,6 +97,18 @@ def _workspace(workspace: Path) -> Iterator[Finding]:
     yield Finding("workspace", f"{workspace}{words}", problem)
     free = shutil.disk_usage(workspace).free
     yield Finding("disk", f"{free / 2**30:.1f} GiB free", "make room: `lmle gc`" if free < NEEDED_DISK else "")
+
+
+def _storage(workspace: Path) -> Iterator[Finding]:
+    if url := os.environ.get("LMLE_STORAGE"):
+        from lmle_core.storage import Storage
+
+        try:
+            Storage(workspace, url).check()
+        except LocationError as error:
+            yield Finding("storage", url, str(error))
+        else:
+            yield Finding("storage", f"{url}, writable")
 
 
 def _services(workspace: Path) -> Iterator[Finding]:

@@ -52,7 +52,7 @@ def digest_of(value: Any) -> str:
 def file_digest(path: Path | UPath) -> str:
     """SHA-256 of a file's bytes, as 32 hexadecimal digits."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+        return hashlib.file_digest(file, "sha256").hexdigest()[:32]  # type: ignore[arg-type]  # it has readinto
 
 
 @cache
@@ -135,7 +135,7 @@ def committing(
     An exception leaves the partial directory behind for the next attempt, and nothing under the final name.
     """
     partial = directory.with_name(directory.name + ".partial")
-    with _lock(directory):
+    with lock(directory):
         if not resume:
             shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(exist_ok=True)
@@ -147,11 +147,7 @@ def committing(
             if path.is_file() and path.name != MARKER
         }
         (partial / MARKER).write_text(json.dumps({**record, "files": files}, sort_keys=True, indent=1))
-        _fsync_tree(partial)
-        if directory.exists():  # present but without a valid marker
-            shutil.rmtree(directory)
-        partial.rename(directory)
-        _fsync(directory.parent)
+        settle(partial, directory)
 
 
 def make_once(
@@ -170,7 +166,7 @@ def make_once(
     reference = committed(directory)
     if reference is not None:
         return reference, True
-    with _lock(directory):  # a second process waits here, and then finds it done
+    with lock(directory):  # a second process waits here, and then finds it done
         reference = committed(directory)
         if reference is not None:
             return reference, True
@@ -191,7 +187,16 @@ def write_atomically(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def _lock(directory: Path) -> FileLock:
+def settle(partial: Path, directory: Path) -> None:
+    """Give a directory that is whole, its marker included, its final name; who calls holds its `lock`."""
+    _fsync_tree(partial)
+    if directory.exists():  # present but without a valid marker
+        shutil.rmtree(directory)
+    partial.rename(directory)
+    _fsync(directory.parent)
+
+
+def lock(directory: Path) -> FileLock:
     """The directory's one lock; taken again by the same thread, it is held until the outermost release."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(directory.with_name(f".{directory.name}.lock"), is_singleton=True)

@@ -255,6 +255,9 @@ class Engines(Section):
     tracking_uri: str | None = Field(None, description="MLflow; null: MLFLOW_TRACKING_URI, else the workspace's own.")
     experiment: str = Field("lmle", min_length=1, description="MLflow experiment.")
     model: str = Field("lmle", min_length=1, description="Name in MLflow's model registry.")
+    storage: str | None = Field(
+        None, description="URL of a storage that several machines' workspaces share; null: LMLE_STORAGE, else none."
+    )
     workspace: Path | None = Field(None, description="Where artefacts go; null: LMLE_WORKSPACE, else ./workspace.")
 
 

@@ -114,6 +114,15 @@ class Features:
                 result[low:high] = block[rows[low:high] - number * chunk, groups]
         return result
 
+    def write(self, low: int, values: np.ndarray) -> None:
+        """Write the features of a whole shard, whose first row is `low`."""
+        self.array[low : low + len(values)] = values
+
+    @staticmethod
+    def metadata(directory: Path) -> Path:
+        """The file that `create` writes, and nothing changes after it."""
+        return directory / "features" / "zarr.json"
+
     def check(self) -> None:
         """Raise ValueError if a chunk is missing; zarr would read it as zeros."""
         if self.array.nchunks_initialized != self.array.nchunks:
@@ -140,28 +149,25 @@ def extract(
     features = Features.create(directory, store.n, feature_shape(encoder, store.shape), store.shard)
     shards = -(-store.n // store.shard)
     for number in range(shards):
-        extract_shard(encoder, store.block, features, store.shard, number)
+        features.write(*encode_shard(encoder, store, number))
         if progress is not None:
             progress(number + 1, shards)
     features.check()
     return features
 
 
-def extract_shard(
-    encoder: Encoder, read: Callable[[int, int], np.ndarray], features: Features, shard: int, number: int
-) -> None:
-    """Encode one shard of images and write its chunk.
+def encode_shard(encoder: Encoder, store: ImageStore, number: int) -> tuple[int, np.ndarray]:
+    """Encode one shard of a store's images.
 
-    Args:
-        encoder: images to features.
-        read: the store's `block(low, high)`.
-        features: where the chunk goes.
-        shard: images in a shard.
-        number: the shard's number.
+    Returns:
+        The shard's first row, and its features, float32 (n, G, D).
+
+    Raises:
+        ValueError: where features are not finite.
     """
-    low, high = number * shard, min((number + 1) * shard, len(features))
-    values = encoder(read(low, high))
+    low, high = number * store.shard, min((number + 1) * store.shard, store.n)
+    values = encoder(store.block(low, high))
     if not np.isfinite(values).all():
         row = low + int(np.flatnonzero(~np.isfinite(values).all(axis=(1, 2)))[0])
         raise ValueError(f"features of image {row} are not finite: the network has diverged")
-    features.array[low:high] = values
+    return low, values

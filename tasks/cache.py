@@ -11,6 +11,7 @@ from prefect.context import TaskRunContext
 
 from lmle_core.artefact import Reference, code_version, committed, stage_key
 from lmle_core.config import Engines, Section
+from tasks.storage import storage_behind
 
 
 @dataclass(kw_only=True)
@@ -24,8 +25,8 @@ class StagePolicy(CachePolicy):
     A path says where something lies and not what it is: pass a digest or fingerprint beside it.
 
     A hit is believed only where every reference in the stored result still leads to a committed artefact with that
-    digest, inside the run's workspace (the task's `workspace` parameter, where it has one). Otherwise the stored
-    record is made void, and Prefect runs the task.
+    digest, inside the run's workspace (the task's `workspace` parameter, where it has one) and the storage behind it.
+    Otherwise the stored record is made void, and Prefect runs the task.
 
     Attributes:
         stage: name of the stage.
@@ -89,13 +90,16 @@ def _identity(name: str, value: Any) -> Any:
 
 
 def _intact(result: Any, workspace: Path | None) -> bool:
-    """Whether everything that a stored result refers to is still there."""
+    """Whether everything that a stored result refers to is still there, and in the storage too where there is one."""
+    storage = storage_behind(workspace) if workspace is not None else None
     for reference in _references(result):
         path = Path(reference.path)
         if workspace is not None and not path.resolve().is_relative_to(workspace.resolve()):
             return False
         found = committed(path)
         if found is None or found.digest != reference.digest:
+            return False
+        if storage is not None and not storage.holds(path):
             return False
     return True
 

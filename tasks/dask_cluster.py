@@ -44,16 +44,17 @@ class SingleThreaded(WorkerPlugin):  # type: ignore[misc]
 
 
 @contextmanager
-def dask_client(engines: Engines) -> Iterator[Client]:
+def dask_client(engines: Engines, *, own: bool = False) -> Iterator[Client]:
     """A client of `engines.dask_address`, else of the scheduler in LMLE_DASK_ADDRESS, else of a cluster of its own.
 
-    An own cluster has `engines.dask_workers` spawned processes (0: one a core) of one thread each, no dashboard, and
-    ends with the context; a worker that dies is replaced. A cluster at an address is left running.
+    With `own`, it is a cluster of its own whatever address there is. That has `engines.dask_workers` spawned processes
+    (0: one a core) of one thread each, no dashboard, and ends with the context; a worker that dies is replaced. A
+    cluster at an address is left running.
 
     Raises:
         DaskError: if no scheduler answers at the address.
     """
-    address = engines.dask_address or os.environ.get(ADDRESS_VARIABLE)
+    address = None if own else engines.dask_address or os.environ.get(ADDRESS_VARIABLE)
     if address:
         try:
             client = Client(address, timeout=CONNECT_SECONDS)

@@ -29,7 +29,7 @@ def synth(
     """Procedural faces in CelebA's layout."""
     begun = time.time()
     data = Data(images=images, label_noise=label_noise, held_out=held_out)
-    reference = synthesise(data, seed, workspace, workers.client, Progress("synth", "faces"))
+    reference = synthesise(data, seed, workspace, lambda: workers.writers(workspace), Progress("synth", "faces"))
     _announce("synth", reference, begun)
     return reference
 
@@ -43,7 +43,7 @@ def ingest_images(directory: Location, fingerprint: str, data: Data, workspace: 
     """The image store of a folder in CelebA's layout, or of its URL; `fingerprint` says which state of it."""
     del fingerprint  # part of the task's key
     begun = time.time()
-    reference = ingest(directory, data, workspace, workers.client, Progress("ingest", "images"))
+    reference = ingest(directory, data, workspace, lambda: workers.writers(workspace), Progress("ingest", "images"))
     _announce("ingest", reference, begun)
     return reference
 

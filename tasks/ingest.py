@@ -9,13 +9,14 @@ from typing import Any
 from distributed import Client, as_completed
 from filelock import FileLock
 
-from lmle_core.artefact import Reference, code_version, make_once, stage_key
+from lmle_core.artefact import Reference, code_version, stage_key
 from lmle_core.celeba.annotations import read_celeba
 from lmle_core.celeba.checksums import check_sums
 from lmle_core.celeba.images import FOLDER
 from lmle_core.config import Data
 from lmle_core.ingest import check_quarantine, create_store, fsync, ingest_shard, publish, read_quarantine
 from lmle_core.location import Location
+from tasks.storage import make_shared
 
 type Connect = Callable[[], Client]
 type Progress = Callable[[int, int], None]
@@ -78,7 +79,7 @@ def ingest(
             checksum.file: checksum.ok for checksum in check_sums(source_directory) if checksum.found
         }
 
-    reference, _ = make_once(directory, "ingest", inputs, make, resume=True)
+    reference, _ = make_shared(workspace, directory, "ingest", inputs, make, resume=True)
     listed = ((entry["file"], entry["reason"]) for entry in read_quarantine(directory))
     check_quarantine(listed, images, data.quarantine)  # a store that is there may have been made with another share
     return reference
@@ -114,7 +115,9 @@ def synthesise(data: Data, seed: int, workspace: Path, connect: Connect, progres
         write_annotations(partial, data.images, seed, data.label_noise, data.held_out)
         shutil.rmtree(partial / DRAWN)
 
-    reference, _ = make_once(workspace.absolute() / "stages" / "synth" / key, "synth", inputs, make, resume=True)
+    reference, _ = make_shared(
+        workspace, workspace.absolute() / "stages" / "synth" / key, "synth", inputs, make, resume=True
+    )
     return reference
 
 

@@ -1,6 +1,7 @@
 """K-means over Dask: blocks live on workers, are assigned where they lie, and are added up in their order here."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from lmle_core.kmeans.assignment import assign_block, prepare_centroids
 from lmle_core.kmeans.centroids import Centroids
 from lmle_core.kmeans.ordered import Assigned, OrderedBlocks
-from lmle_core.kmeans.source import BLOCK, Rows
+from lmle_core.kmeans.source import BLOCK, Rows, StoredRows
+from tasks.storage import local
 
 type Block = tuple[NDArray[np.float32], NDArray[np.int8]]
 
@@ -22,7 +24,7 @@ class DaskBlocks(OrderedBlocks):
     a worker is lost, and the result is the same. It is also the same, to the bit, as the torch engine's on a CPU.
 
     Args:
-        source: the rows; a `StoredRows` sends no features, and its path must be readable by every worker.
+        source: the rows; a `StoredRows` sends no features, and every worker must find its path (`tasks.storage.local`).
         client: of the cluster.
         block: rows of a block; the result depends on it.
     """
@@ -50,6 +52,8 @@ class DaskBlocks(OrderedBlocks):
 
 
 def _load(part: Rows) -> Block:
+    if isinstance(part, StoredRows):
+        part = replace(part, path=str(local(part.path)))
     return part.features(0, len(part.labels)), part.labels
 
 

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from prefect import task
 
-from lmle_core.artefact import Reference, make_once
+from lmle_core.artefact import Reference
 from lmle_core.config import Config
 from lmle_core.publish import Parts, publish
 from tasks.cache import StagePolicy
 from tasks.progress import stage_ended
 from tasks.stage import IGNORED, OPTIONS
+from tasks.storage import make_shared
 
 POLICY = StagePolicy(stage="run", code="lmle_core.publish", ignore=IGNORED)
 
@@ -28,7 +29,8 @@ def publish_run(
         }  # type: ignore[arg-type]
     )
     inputs = POLICY.identity({"run": run, "parts": parts, "config": config, "code": code})
-    reference, found = make_once(
+    reference, found = make_shared(
+        workspace,
         workspace / "runs" / run,
         "run",
         inputs,

@@ -11,9 +11,10 @@ from typing import Any, Concatenate
 from filelock import FileLock
 from prefect import Task
 
-from lmle_core.artefact import Reference, make_once
+from lmle_core.artefact import Reference
 from tasks.cache import StagePolicy
 from tasks.progress import say, stage_ended
+from tasks.storage import make_shared
 
 OPTIONS: dict[str, Any] = {"persist_result": True, "cache_result_in_memory": False}
 """Of every stage's task: references are small, and a hit must come from the record that the policy checks."""
@@ -47,14 +48,15 @@ def stage[**P](
             bound.apply_defaults()
             inputs: dict[str, Any] = bound.arguments
             begun = time.perf_counter()
-            directory = inputs["workspace"] / "stages" / name / policy.key(inputs)
+            workspace: Path = inputs["workspace"]
+            directory = workspace / "stages" / name / policy.key(inputs)
 
             def write(partial: Path, record: dict[str, Any]) -> None:
                 say(f"{name:<12} begins")
-                with FileLock(inputs["workspace"] / "train.lock") if exclusive else nullcontext():
+                with FileLock(workspace / "train.lock") if exclusive else nullcontext():
                     make(partial, *args, **kwargs)
 
-            reference, found = make_once(directory, name, policy.identity(inputs), write, resume=resume)
+            reference, found = make_shared(workspace, directory, name, policy.identity(inputs), write, resume=resume)
             stage_ended(name, found=found, seconds=time.perf_counter() - begun)
             return reference
 

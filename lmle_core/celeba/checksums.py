@@ -49,4 +49,5 @@ def check_sums(directory: Location | str) -> list[Checksum]:
 
 def _md5(path: Path | UPath) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))  # type: ignore[arg-type]
+        return md5.hexdigest()

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from upath import UPath
 
 from flows.exits import UsageError
 from flows.neighbours import show_neighbours
@@ -20,6 +21,7 @@ from lmle_core.celeba.facts import ATTRIBUTES
 from lmle_core.features import Features
 from lmle_core.store import ImageStore
 from tasks.mlflow_store import quiet_mlflow
+from tests.object_store import ObjectStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.services]
 
@@ -291,3 +293,18 @@ def test_neighbours_are_the_training_images_nearest_in_the_runs_embeddings(
             show_neighbours(first.workspace, run.name, face, None, 5, None)
     finally:
         (tmp_path / "features").rename(features)
+
+def test_another_machine_finds_done_what_this_one_shares(first: Finished, tmp_path: Path, s3: ObjectStore) -> None:
+    UPath("s3://shared").mkdir()
+    storage = "engines.storage=s3://shared/lmle"
+    shared = run(first.workspace, storage)  # what was made before there was a storage is uploaded now
+    other = run(tmp_path / "workspace", storage)
+    for finished in (shared, other):
+        assert " done in " not in finished.said.replace("found done in", "") and " begins" not in finished.said
+    assert f"{'train':<12} fetched from s3://shared/lmle" in other.said
+    for directory in stages_of(other.workspace):
+        here, there = first.workspace / directory, other.workspace / directory
+        files = [path.relative_to(here) for path in here.rglob("*") if path.is_file()]
+        assert all((there / file).read_bytes() == (here / file).read_bytes() for file in files)
+    assert other.summary == first.summary
+    assert mlflow_state(other.workspace)["runs"] == mlflow_state(first.workspace)["first runs"]
