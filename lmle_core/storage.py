@@ -82,7 +82,7 @@ class Storage:
             with tempfile.TemporaryDirectory() as folder, reaching(root):
                 label = Path(folder) / LABEL
                 label.write_text(json.dumps({"format": FORMAT}))
-                _upload([(label, UPath(root) / LABEL)])
+                _upload([(label, root / LABEL)])
         except (OSError, ValueError) as error:
             raise LocationError(f"engines.storage: {error}") from error
 
@@ -131,11 +131,11 @@ class Storage:
             settle(partial, directory)
         return True
 
-    def _place(self, directory: Path) -> UPath:
-        return UPath(locate(self.url)) / directory.absolute().relative_to(self.workspace).as_posix()
+    def _place(self, directory: Path) -> Path | UPath:
+        return locate(self.url) / directory.absolute().relative_to(self.workspace).as_posix()
 
 
-def _read_marker(marker: UPath) -> Inventory | None:
+def _read_marker(marker: Path | UPath) -> Inventory | None:
     with reaching(marker):
         try:
             text = marker.read_text()
@@ -147,31 +147,34 @@ def _read_marker(marker: UPath) -> Inventory | None:
         raise StorageError(f"{marker} is damaged ({error!r}): remove it, and it is made anew") from None
 
 
-def _upload(pairs: Sequence[tuple[Path, UPath]]) -> None:
-    """Copy files, each of which appears whole."""
-    places = [place for _, place in pairs]
-    if isinstance(places[0], Path):  # an object appears whole anyway
-        for file, place in zip((file for file, _ in pairs), map(Path, places), strict=True):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            partial = place.with_name(f"{place.name}.{uuid.uuid4().hex}.partial")
-            shutil.copyfile(file, partial)
-            partial.replace(place)
-    else:
-        places[0].fs.put([str(file) for file, _ in pairs], [place.path for place in places])
+def _upload(pairs: Sequence[tuple[Path, Path | UPath]]) -> None:
+    """Copy files to one storage, each of which appears whole, as objects do anyway."""
+    objects: dict[str, UPath] = {}
+    for file, place in pairs:
+        if isinstance(place, UPath):
+            objects[str(file)] = place
+            continue
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial = place.with_name(f"{place.name}.{uuid.uuid4().hex}.partial")
+        shutil.copyfile(file, partial)
+        partial.replace(place)
+    if objects:
+        places = list(objects.values())
+        places[0].fs.put(list(objects), [place.path for place in places])
 
 
-def _download(place: UPath, inventory: Inventory, partial: Path) -> None:
+def _download(place: Path | UPath, inventory: Inventory, partial: Path) -> None:
     """Copy an artefact's files into a new directory. Raises StorageError where one is not as the marker says."""
-    root = place.path.rstrip("/") + "/"
+    fs, root = UPath(place).fs, UPath(place).path.rstrip("/") + "/"
     with reaching(place):
-        there = {name.removeprefix(root): info["size"] for name, info in place.fs.find(place.path, detail=True).items()}
+        there = {name.removeprefix(root): info["size"] for name, info in fs.find(root, detail=True).items()}
         wrong = [name for name, (size, _) in inventory.files.items() if there.get(name) != size]
         if not wrong:
             names = list(inventory.files)
             partial.mkdir(parents=True)
             for folder in {(partial / name).parent for name in names}:
                 folder.mkdir(parents=True, exist_ok=True)
-            place.fs.get([root + name for name in names], [str(partial / name) for name in names])
+            fs.get([root + name for name in names], [str(partial / name) for name in names])
             wrong = [name for name in names if file_digest(partial / name) != inventory.files[name][1]]
     if wrong:
         shutil.rmtree(partial, ignore_errors=True)

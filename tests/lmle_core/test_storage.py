@@ -82,7 +82,7 @@ def test_an_interrupted_upload_commits_nothing_and_is_done_again(
     make(here.workspace)
     upload = storage_module._upload
 
-    def interrupted(pairs: list[tuple[Path, UPath]]) -> None:
+    def interrupted(pairs: list[tuple[Path, Path | UPath]]) -> None:
         upload(pairs[:1])
         raise KeyboardInterrupt
 
@@ -130,7 +130,7 @@ def test_two_machines_that_upload_the_same_artefact_with_other_bytes_are_harmles
     make(there.workspace, {**FILES, "letter.txt": b"dear writer"})
     both, upload = threading.Barrier(2), storage_module._upload
 
-    def together(pairs: list[tuple[Path, UPath]]) -> None:
+    def together(pairs: list[tuple[Path, Path | UPath]]) -> None:
         both.wait(60)
         upload(pairs)
 

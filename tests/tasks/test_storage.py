@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from distributed import Client
 from upath import UPath
 
 from lmle_core.artefact import MARKER, make_once
@@ -73,6 +74,8 @@ def elsewhere(tmp_path: Path, hidden: Path) -> Iterator[str]:
                 LMLE_WORKSPACE=str(tmp_path / "elsewhere"), OMP_NUM_THREADS="1",
             )
         )  # fmt: skip
+        with Client(address, timeout=120) as client:
+            client.wait_for_workers(1, timeout=120)
         yield f"tcp://{address}"
 
 
@@ -99,7 +102,6 @@ def test_a_worker_that_does_not_see_the_workspace_computes_the_same(
     with elsewhere(tmp_path, workspace.parent) as address:
         engines = Engines(device="cpu", storage="s3://elsewhere/lmle", dask_address=address, dask_workers=1)
         with sharing(engines, workspace), Workers(engines) as workers:
-            workers.client().wait_for_workers(1, timeout=120)
             store = data.ingest_images.fn(bucket / "celeba", "", DATA, workspace, workers)
             network, _ = make_shared(workspace, workspace / "stages" / "prior" / KEY, "prior", {}, write_network)
             made = features.features.fn(store, network, "embeddings", engines, workspace, workers)
