@@ -11,7 +11,7 @@ from pathlib import Path
 from infra.prefect_server import healthy
 from infra.processes import free_ports
 
-START_SECONDS = 600
+START_SECONDS = 1800
 """The server imports torch, faiss and MLflow: half a minute, and many times that where others use the cores."""
 
 
