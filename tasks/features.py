@@ -10,9 +10,9 @@ from lmle_core.config import Engines
 from lmle_core.device import choose_device
 from lmle_core.features import Encoder, Features, Output, encode_shard, extract, feature_shape, load_encoder
 from lmle_core.store import ImageStore
+from tasks.elsewhere import local, sees
 from tasks.progress import Progress
 from tasks.stage import stage
-from tasks.storage import local, sees
 from tasks.workers import Workers
 
 

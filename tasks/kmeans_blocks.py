@@ -12,7 +12,7 @@ from lmle_core.kmeans.assignment import assign_block, prepare_centroids
 from lmle_core.kmeans.centroids import Centroids
 from lmle_core.kmeans.ordered import Assigned, OrderedBlocks
 from lmle_core.kmeans.source import BLOCK, Rows, StoredRows
-from tasks.storage import local
+from tasks.elsewhere import local
 
 type Block = tuple[NDArray[np.float32], NDArray[np.int8]]
 
@@ -24,7 +24,7 @@ class DaskBlocks(OrderedBlocks):
     a worker is lost, and the result is the same. It is also the same, to the bit, as the torch engine's on a CPU.
 
     Args:
-        source: the rows; a `StoredRows` sends no features, and every worker must find its path (`tasks.storage.local`).
+        source: the rows; a `StoredRows` sends no features, and each worker finds its path (`tasks.elsewhere.local`).
         client: of the cluster.
         block: rows of a block; the result depends on it.
     """

@@ -9,8 +9,8 @@ from distributed import Client
 
 from infra.settings import workspace_path
 from lmle_core.config import Engines
+from tasks.elsewhere import sees, share_with
 from tasks.progress import say
-from tasks.storage import sees, share_with
 
 
 class Workers:

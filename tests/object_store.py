@@ -79,7 +79,7 @@ def serve(directory: Path) -> Iterator[ObjectStore]:
 
 
 def _await(store: ObjectStore, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while True:
         try:
             urllib.request.urlopen(f"{store.endpoint}/healthz", timeout=5).close()

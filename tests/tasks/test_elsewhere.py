@@ -29,7 +29,8 @@ from lmle_core.kmeans.torch_blocks import TorchBlocks
 from lmle_core.network import NetworkSpec, build_network, save_network
 from lmle_core.store import TRAIN, ImageStore
 from tasks import clusters, data, features
-from tasks.storage import VARIABLE, local, make_shared, sharing
+from tasks.elsewhere import local
+from tasks.storage import VARIABLE, make_shared, sharing
 from tasks.workers import Workers
 from tests.lmle_core.celeba.small import write_small
 from tests.object_store import ObjectStore
@@ -100,7 +101,9 @@ def test_a_worker_that_does_not_see_the_workspace_computes_the_same(
     workspace.mkdir(parents=True)
     config = Config(cluster=Cluster(size=20, engine="dask"))
     with elsewhere(tmp_path, workspace.parent) as address:
-        engines = Engines(device="cpu", storage="s3://elsewhere/lmle", dask_address=address, dask_workers=1)
+        engines = Engines(
+            device="cpu", storage="s3://elsewhere/lmle", workspace=workspace, dask_address=address, dask_workers=1
+        )
         with sharing(engines, workspace), Workers(engines) as workers:
             store = data.ingest_images.fn(bucket / "celeba", "", DATA, workspace, workers)
             network, _ = make_shared(workspace, workspace / "stages" / "prior" / KEY, "prior", {}, write_network)
