@@ -307,13 +307,24 @@ def up(
     dask_port: Annotated[int, typer.Option(min=1, max=65535, help="Dask's scheduler.")] = 8786,
     dashboard_port: Annotated[int, typer.Option(min=1, max=65535, help="Dask's dashboard.")] = 8787,
     dask_workers: Annotated[int, typer.Option(min=0, help="Processes of one thread; 0: one a core.")] = 0,
+    postgres: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LMLE_POSTGRES",
+            metavar="URL",
+            help="postgresql://USER:PASSWORD@HOST/NAME: Prefect and MLflow keep their records in its databases "
+            "NAME_prefect and NAME_mlflow, made where missing, instead of in SQLite files.",
+        ),
+    ] = None,
 ) -> None:
     """Start Prefect (server and worker), MLflow and Dask on loopback; they outlive this command."""
     from infra import services
     from infra.catalogue import Ports
+    from infra.postgres import Postgres
 
     ports = Ports(prefect_port, mlflow_port, dask_port, dashboard_port)
-    at = services.up(workspace_path(workspace), ports, dask_workers)
+    databases = Postgres.parse(postgres) if postgres else None
+    at = services.up(workspace_path(workspace), ports, dask_workers, databases)
     if ports.prefect != Ports().prefect:
         print(f"\nfor the `prefect` command: export PREFECT_API_URL={at.api}")
     print("\nnext: prefect deploy --all\n      prefect deployment run lmle/demo --watch\n      lmle down")

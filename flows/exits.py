@@ -29,6 +29,7 @@ CODES = {
     "UnusableDataError": Exit.USAGE,
     "PortInUseError": Exit.USAGE,
     "RollbackError": Exit.USAGE,
+    "PostgresError": Exit.USAGE,
     "QualityGateError": Exit.REFUSED,
     "Abort": Exit.INTERRUPTED,
     "KeyboardInterrupt": Exit.INTERRUPTED,

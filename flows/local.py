@@ -145,6 +145,6 @@ def _conclude_comparison(name: str, directory: Path) -> None:
 
 
 def _tracking_uri(config: Config) -> str:
-    from tasks.mlflow_store import tracking_uri
+    from tasks.mlflow_store import shown, tracking_uri
 
-    return tracking_uri(config.engines, workspace_path(config.engines.workspace))
+    return shown(tracking_uri(config.engines, workspace_path(config.engines.workspace)))

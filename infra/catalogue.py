@@ -1,16 +1,10 @@
-"""What the services are: their ports and addresses, the command that starts each, and how one sees that it works."""
+"""What the services of a workspace are: their ports and addresses, and the variables that describe each."""
 
-import json
-import os
-import socket
-import sys
-import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra import settings, work_pool
-from infra.prefect_server import healthy
+from infra import service, settings, work_pool
+from infra.automations import HEARTBEAT
 
 
 @dataclass(frozen=True)
@@ -54,7 +48,8 @@ class Addresses:
 
     def environment(self) -> dict[str, str]:
         """Variables by which flows use the services."""
-        return {"PREFECT_API_URL": self.api, "MLFLOW_TRACKING_URI": self.mlflow, "LMLE_DASK_ADDRESS": self.dask}
+        at = {"PREFECT_API_URL": self.api, "MLFLOW_TRACKING_URI": self.mlflow, "LMLE_DASK_ADDRESS": self.dask}
+        return {**at, **HEARTBEAT}
 
 
 @dataclass(frozen=True)
@@ -64,112 +59,50 @@ class Service:
     Attributes:
         name: as `lmle status` shows it.
         url: what a person opens or a client connects to.
-        command: arguments of its process, after the Python interpreter.
-        environment: variables of its process, beside the caller's.
-        answers: whether it works now.
+        environment: the variables that describe it (see `infra.service`).
         ports: option of `lmle up` and number of each port that it listens on.
         grace: seconds between SIGTERM and SIGKILL.
     """
 
     name: str
     url: str
-    command: tuple[str, ...]
     environment: dict[str, str]
-    answers: Callable[[], bool]
     ports: tuple[tuple[str, int], ...] = ()
     grace: float = 10.0
 
+    @property
+    def command(self) -> tuple[str, ...]:
+        """Arguments of its process, after the Python interpreter."""
+        return service.command(self.name)
 
-def services(workspace: Path, ports: Ports, dask_workers: int) -> tuple[Service, ...]:
+    def answers(self) -> bool:
+        """Whether it works now."""
+        return service.answers(self.name, self.environment)
+
+
+def services(workspace: Path, ports: Ports, dask_workers: int, postgres: str = "") -> tuple[Service, ...]:
     """The services of a workspace, in the order in which they start; they end in the reverse one.
 
     Args:
-        workspace: absolute; whose databases and artifacts they serve.
+        workspace: absolute; whose artifacts they serve.
         ports: to listen on.
         dask_workers: processes of one thread.
+        postgres: address of the PostgreSQL server with their databases; empty: SQLite in the workspace.
     """
-    host, at = settings.LOOPBACK, Addresses.of(ports)
-    artifacts = str(settings.artifact_root(workspace))
-    single_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    prefect = Service(
-        name="prefect",
-        url=at.prefect,
-        command=("-m", "prefect", "server", "start", "--host", host, "--port", str(ports.prefect)),
-        environment={
-            **settings.server_environment(workspace),
-            "PREFECT_API_URL": at.api,
-            "PREFECT_UI_API_URL": at.api,
-        },
-        answers=lambda: healthy(f"{at.api}/health"),
-        ports=(("--prefect-port", ports.prefect),),
+    at = Addresses.of(ports)
+    here = {
+        **at.environment(),
+        "LMLE_DASK_DASHBOARD": at.dashboard,
+        "LMLE_DASK_WORKERS": str(dask_workers),
+        "LMLE_HOST": settings.LOOPBACK,
+        "LMLE_WORKSPACE": str(workspace),
+    }
+    stores = {**here, "LMLE_POSTGRES": postgres}
+    return (
+        Service("prefect", at.prefect, stores, (("--prefect-port", ports.prefect),)),
+        Service("mlflow", at.mlflow, stores, (("--mlflow-port", ports.mlflow),)),
+        Service("dask", at.dask, here, (("--dask-port", ports.dask), ("--dashboard-port", ports.dashboard))),
+        Service("dask-workers", f"{at.dashboard}/status", here),
+        # It would wait for its run to finish, which `down` does not.
+        Service("worker", f"{at.prefect}/work-pools/work-pool/{work_pool.POOL}", here, grace=3.0),
     )
-    mlflow = Service(
-        name="mlflow",
-        url=at.mlflow,
-        command=(
-            *("-m", "mlflow", "server", "--host", host, "--port", str(ports.mlflow), "--workers", "1"),
-            *("--backend-store-uri", settings.tracking_uri(workspace), "--serve-artifacts"),
-            # The default root is the folder and not the server's proxy, so that runs read the same without a server.
-            *("--artifacts-destination", artifacts, "--default-artifact-root", artifacts),
-        ),
-        environment=dict(settings.QUIET),
-        answers=lambda: healthy(f"{at.mlflow}/health"),
-        ports=(("--mlflow-port", ports.mlflow),),
-    )
-    dask = Service(
-        name="dask",
-        url=at.dask,
-        command=(
-            *("-m", "dask", "scheduler", "--host", host, "--port", str(ports.dask)),
-            *("--dashboard-address", f"{host}:{ports.dashboard}"),
-        ),
-        environment=dict(settings.QUIET),
-        answers=lambda: _listens(ports.dask) and healthy(f"{at.dashboard}/health"),
-        ports=(("--dask-port", ports.dask), ("--dashboard-port", ports.dashboard)),
-    )
-    workers = Service(
-        name="dask-workers",
-        url=f"{at.dashboard}/status",
-        command=(
-            *("-m", "dask", "worker", at.dask, "--host", host, "--nworkers", str(dask_workers), "--nthreads", "1"),
-            *("--memory-limit", "4GiB", "--no-dashboard", "--local-directory", str(workspace / "dask")),
-        ),
-        environment={
-            **settings.run_environment(workspace),
-            **single_thread,
-            "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "spawn",
-        },
-        answers=lambda: _dask_workers(at.dashboard) >= dask_workers,
-    )
-    worker = Service(
-        name="worker",
-        url=f"{at.prefect}/work-pools/work-pool/{work_pool.POOL}",
-        command=("-m", "prefect", "worker", "start", "--pool", work_pool.POOL, "--name", work_pool.WORKER),
-        environment={
-            **settings.run_environment(workspace),
-            **at.environment(),
-            "LMLE_WORKSPACE": str(workspace),
-            "PREFECT_WORKER_QUERY_SECONDS": "3",
-            # Deployed runs find this environment's interpreter and commands without an activated shell.
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-        },
-        answers=lambda: work_pool.worker_online(at.api),
-        grace=3.0,  # it would wait for the run to finish, which `down` does not
-    )
-    return prefect, mlflow, dask, workers, worker
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection((settings.LOOPBACK, port), timeout=2).close()
-    except OSError:
-        return False
-    return True
-
-
-def _dask_workers(dashboard: str) -> int:
-    try:
-        with urllib.request.urlopen(f"{dashboard}/json/counts.json", timeout=2) as response:
-            return int(json.load(response)["workers"])
-    except (OSError, ValueError, KeyError):
-        return 0

@@ -39,7 +39,7 @@ class Api:
         url: ends in `/api`.
         log: the child's log.
         child: None where the API was there already.
-        database: the child's.
+        database: the child's SQLite file, where it has one.
     """
 
     url: str
@@ -118,8 +118,11 @@ def run_environment(workspace: Path) -> dict[str, str]:
 
 
 def start_api(workspace: Path) -> Api:
-    """Start the child; it answers some seconds later (see `Api.wait`)."""
-    database = prepare_database(workspace)
+    """Start the child; it answers some seconds later (see `Api.wait`). Raises PostgresError for an unfit server."""
+    postgres = settings.postgres()
+    if postgres is not None:
+        postgres.prepare()
+    database = None if postgres else prepare_database(workspace)
     log = settings.logs(workspace) / "prefect-in-process.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as file:

@@ -14,12 +14,14 @@ from filelock import FileLock
 
 from infra import catalogue, processes, settings, work_pool
 from infra.catalogue import Addresses, Ports, Service
+from infra.postgres import Postgres
 from infra.prefect_server import ServerError, keep_template, prepare_database, tail
 from infra.processes import Detached
 from lmle_core.artefact import write_atomically
 
-DEADLINE = 180.0
-"""Seconds within which every service must answer; on two idle cores it takes about 30."""
+DEADLINE = 600.0
+"""Seconds within which every service must answer: about 30 on two idle cores, twice as many where databases are new,
+and many times as many on a busy machine. One that ends is not waited for."""
 
 Say = Callable[[str], None]
 
@@ -46,12 +48,14 @@ class State:
         token: marks the environment of every process of these services.
         ports: that they listen on.
         dask_workers: how many.
+        postgres: address of the server with the databases, without its password; empty: SQLite in the workspace.
         started: process of each service by its name.
     """
 
     token: str
     ports: Ports
     dask_workers: int
+    postgres: str = ""
     started: dict[str, Detached] = field(default_factory=dict)
 
     @classmethod
@@ -61,7 +65,7 @@ class State:
         try:
             record = json.loads(path.read_text())
             started = {name: Detached(**process) for name, process in record["started"].items()}
-            return cls(record["token"], Ports(**record["ports"]), record["dask_workers"], started)
+            return cls(record["token"], Ports(**record["ports"]), record["dask_workers"], record["postgres"], started)
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -71,41 +75,56 @@ class State:
         """Write it, whole or not at all."""
         write_atomically(workspace / "services.json", json.dumps(asdict(self), indent=1))
 
-    def services(self, workspace: Path) -> tuple[Service, ...]:
-        """The services, in starting order."""
-        return catalogue.services(workspace, self.ports, self.dask_workers)
+    def services(self, workspace: Path, postgres: str = "") -> tuple[Service, ...]:
+        """The services, in starting order; `postgres` is the address with its password, needed to start them."""
+        return catalogue.services(workspace, self.ports, self.dask_workers, postgres or self.postgres)
+
+    def options(self) -> str:
+        """What they were started with, as options of `lmle up`."""
+        return f"{self.ports}{f' --postgres {self.postgres}' if self.postgres else ''}"
 
 
-def up(workspace: Path, ports: Ports, dask_workers: int = 0, say: Say = print) -> Addresses:
+def up(
+    workspace: Path, ports: Ports, dask_workers: int = 0, postgres: Postgres | None = None, say: Say = print
+) -> Addresses:
     """Start the services that are not up, and wait until all of them answer.
 
     Args:
         workspace: absolute; whose databases and artifacts they serve.
         ports: to listen on.
         dask_workers: processes of one thread; 0: one a core.
+        postgres: the server with Prefect's and MLflow's databases, made where they are missing; None: SQLite files.
         say: told what happens.
 
     Raises:
-        ServerError: for a port in use, for services that are up on other ports, and for a service that does not
-            start, with the end of its log. What this call started is ended again.
+        PostgresError: for a PostgreSQL server that cannot be used; nothing was started.
+        ServerError: for a port in use, for services that are up on other ports or databases, and for a service that
+            does not start, with the end of its log. What this call started is ended again.
     """
+    if postgres is not None:
+        postgres.prepare()
     workspace.mkdir(parents=True, exist_ok=True)
     with FileLock(workspace / "services.lock"):
         old = State.load(workspace)
-        if old and old.ports != ports and any(process.find() for process in old.started.values()):
-            raise ServerError(f"the services of {workspace} are up with {old.ports}: `lmle down` first")
-        state = State(old.token if old else uuid.uuid4().hex, ports, dask_workers or os.cpu_count() or 1)
-        state.started = dict(old.started) if old else {}
-        missing = [service for service in state.services(workspace) if not _works(service, state)]
+        kept = str(postgres) if postgres else ""
+        state = State(old.token if old else uuid.uuid4().hex, ports, dask_workers or os.cpu_count() or 1, kept)
+        if old:
+            same = old.options() == state.options()
+            if not same and any(process.find() for process in old.started.values()):
+                raise ServerError(f"the services of {workspace} are up with {old.options()}: `lmle down` first")
+            state.started = dict(old.started)
+        services = state.services(workspace, postgres.address if postgres else "")
+        missing = [service for service in services if not _works(service, state)]
         _end(missing[::-1], workspace, state)
         _refuse_ports_in_use(missing)
-        api, database = Addresses.of(ports).api, prepare_database(workspace)
+        api, database = Addresses.of(ports).api, None if postgres else prepare_database(workspace)
         began = time.monotonic()
         try:
             for service in missing:
                 if service.name == "worker":
-                    _await(state.services(workspace)[0], workspace, state, began, say)
-                    keep_template(database)
+                    _await(services[0], workspace, state, began, say)
+                    if database is not None:
+                        keep_template(database)
                     work_pool.ensure_pool(api)
                     for run in work_pool.close_dead_runs(api):
                         say(f"run {run} had been left unfinished by a worker that ended: set to Crashed")
@@ -143,6 +162,9 @@ def status(workspace: Path) -> list[Health]:
     if state is None:
         return []
     lines = []
+    if state.postgres:
+        answer = "up" if Postgres.parse(state.postgres).answers() else "does not answer"
+        lines.append(Health("postgresql", state.postgres, answer, settings.logs(workspace) / "prefect.log"))
     for service in state.services(workspace):
         answer = "up" if service.answers() else "does not answer"
         words = answer if _process(service, state) else "ended"

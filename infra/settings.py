@@ -3,6 +3,10 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from infra.postgres import Postgres
 
 LOOPBACK = "127.0.0.1"
 
@@ -28,14 +32,29 @@ def prefect_home(workspace: Path) -> Path:
     return workspace / "prefect"
 
 
+def postgres(environment: Mapping[str, str] = os.environ) -> "Postgres | None":
+    """The PostgreSQL server named by LMLE_POSTGRES, where it is set. Raises PostgresError for a bad address."""
+    from infra.postgres import Postgres
+
+    address = environment.get("LMLE_POSTGRES")
+    return Postgres.parse(address) if address else None
+
+
 def prefect_database(workspace: Path) -> Path:
     """Prefect's SQLite database; in-process runs and services share it, so the UI shows both."""
     return prefect_home(workspace) / "prefect.db"
 
 
-def tracking_uri(workspace: Path) -> str:
-    """MLflow's database, used directly where no MLflow server is up."""
-    return f"sqlite:///{workspace / 'mlflow.db'}"
+def prefect_database_url(workspace: Path, environment: Mapping[str, str] = os.environ) -> str:
+    """Prefect's database: on the PostgreSQL server, else SQLite in the workspace."""
+    server = postgres(environment)
+    return server.prefect if server else f"sqlite+aiosqlite:///{prefect_database(workspace)}"
+
+
+def tracking_uri(workspace: Path, environment: Mapping[str, str] = os.environ) -> str:
+    """MLflow's database, likewise; used directly where no MLflow server is up."""
+    server = postgres(environment)
+    return server.mlflow if server else f"sqlite:///{workspace / 'mlflow.db'}"
 
 
 def artifact_root(workspace: Path) -> Path:
@@ -61,12 +80,12 @@ def run_environment(workspace: Path) -> dict[str, str]:
     }
 
 
-def server_environment(workspace: Path) -> dict[str, str]:
+def server_environment(workspace: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Variables for a Prefect server on the workspace's database."""
     return {
         **QUIET,
         "PREFECT_HOME": str(prefect_home(workspace)),
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{prefect_database(workspace)}",
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": prefect_database_url(workspace, environment),
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "NOTSET",  # into its log, also where the parent keeps quiet
     }

@@ -1,9 +1,8 @@
 """The Prefect work pool `lmle`: one run at a time over all deployments, and no slot held by a run that is dead."""
 
-import json
 import urllib.error
-import urllib.request
-from typing import Any
+
+from infra.api import call
 
 POOL = "lmle"
 WORKER = "lmle"
@@ -13,17 +12,17 @@ UNFINISHED = ("RUNNING", "PENDING", "CANCELLING")
 def ensure_pool(api: str) -> None:
     """Make the process work pool with a concurrency limit of 1, or set the limit where the pool is there already."""
     try:
-        _call("POST", f"{api}/work_pools/", {"name": POOL, "type": "process", "concurrency_limit": 1})
+        call("POST", f"{api}/work_pools/", {"name": POOL, "type": "process", "concurrency_limit": 1})
     except urllib.error.HTTPError as error:
         if error.code != 409:
             raise
-        _call("PATCH", f"{api}/work_pools/{POOL}", {"concurrency_limit": 1})
+        call("PATCH", f"{api}/work_pools/{POOL}", {"concurrency_limit": 1})
 
 
 def worker_online(api: str) -> bool:
     """Whether the worker has told the pool that it lives."""
     try:
-        workers = _call("POST", f"{api}/work_pools/{POOL}/workers/filter", {})
+        workers = call("POST", f"{api}/work_pools/{POOL}/workers/filter", {})
     except OSError:
         return False
     return any(worker["name"] == WORKER and worker["status"] == "ONLINE" for worker in workers)
@@ -42,16 +41,7 @@ def close_dead_runs(api: str) -> list[str]:
     message = "Its worker ended before it did; `prefect flow-run retry` continues after the stages that are done."
     state = {"type": "CRASHED", "name": "Crashed", "message": message}
     closed = []
-    for run in _call("POST", f"{api}/flow_runs/filter", query):
-        _call("POST", f"{api}/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
+    for run in call("POST", f"{api}/flow_runs/filter", query):
+        call("POST", f"{api}/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
         closed.append(run["name"])
     return closed
-
-
-def _call(method: str, url: str, body: dict[str, Any]) -> Any:
-    request = urllib.request.Request(
-        url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method
-    )
-    with urllib.request.urlopen(request, timeout=10) as response:
-        text = response.read()
-    return json.loads(text) if text else None

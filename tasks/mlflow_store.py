@@ -2,10 +2,12 @@
 
 import logging
 import os
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from infra import settings
 from lmle_core.config import Engines
 
 
@@ -14,13 +16,18 @@ class TrackingError(RuntimeError):
 
 
 def own_store(workspace: Path) -> str:
-    """Address of the SQLite store in a workspace."""
-    return f"sqlite:///{workspace.resolve() / 'mlflow.db'}"
+    """Address of a workspace's own store: SQLite in it, or PostgreSQL where LMLE_POSTGRES names a server."""
+    return settings.tracking_uri(workspace.resolve())
 
 
 def tracking_uri(engines: Engines, workspace: Path) -> str:
     """The configuration's address, else MLFLOW_TRACKING_URI, else the workspace's own store."""
     return engines.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or own_store(workspace)
+
+
+def shown(uri: str) -> str:
+    """An address as people may see it: without its password."""
+    return re.sub(r"(?<=//)([^:/@]*):[^/]*@", r"\1:***@", uri)
 
 
 def quiet_mlflow() -> Any:

@@ -10,7 +10,9 @@ import pytest
 from infra import processes, services
 from infra.catalogue import Addresses, Ports
 from infra.catalogue import services as catalogue
+from infra.postgres import Postgres
 from infra.prefect_server import ServerError
+from infra.service import process
 from infra.services import PortInUseError, State
 
 
@@ -42,7 +44,7 @@ def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
 
 
 def test_state_survives_the_file(tmp_path: Path) -> None:
-    state = State("token", Ports(1, 2, 3, 4), 2, {"prefect": processes.Detached(17, 12.5)})
+    state = State("token", Ports(1, 2, 3, 4), 2, "postgresql://db/lmle", {"prefect": processes.Detached(17, 12.5)})
     state.save(tmp_path)
     assert State.load(tmp_path) == state
     assert json.loads((tmp_path / "services.json").read_text())["ports"]["dashboard"] == 4
@@ -53,10 +55,13 @@ def test_other_ports_are_refused_while_services_live(tmp_path: Path) -> None:
 
     living = processes.start([sys.executable, "-c", "import time; time.sleep(600)"], os.environ, tmp_path / "log")
     try:
-        State("token", Ports(1, 2, 3, 4), 2, {"prefect": living}).save(tmp_path)
+        State("token", Ports(1, 2, 3, 4), 2, started={"prefect": living}).save(tmp_path)
         with pytest.raises(ServerError, match=r"--prefect-port 1 .*`lmle down` first"):
             services.up(tmp_path, Ports())
         assert [line.state for line in services.status(tmp_path)] == ["does not answer"] + ["ended"] * 4
+        State("token", Ports(), 2, "postgresql://ann@db/lmle", {"prefect": living}).save(tmp_path)
+        with pytest.raises(ServerError, match=r"--postgres postgresql://ann@db/lmle: `lmle down` first"):
+            services.up(tmp_path, Ports())
     finally:
         assert services.down(tmp_path, say=lambda _: None) == 1
     assert living.find() is None
@@ -69,9 +74,25 @@ def test_everything_is_on_loopback_and_in_the_workspace(tmp_path: Path) -> None:
         "PREFECT_API_URL": "http://127.0.0.1:4200/api",
         "MLFLOW_TRACKING_URI": "http://127.0.0.1:5000",
         "LMLE_DASK_ADDRESS": "tcp://127.0.0.1:8786",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     }
-    for service in catalogue(tmp_path, Ports(), 2):
-        assert "127.0.0.1" in service.url
-        assert "0.0.0.0" not in " ".join(service.command)
+    for each in catalogue(tmp_path, Ports(), 2):
+        assert "127.0.0.1" in each.url
+        arguments, variables = process(each.name, each.environment)
+        assert "0.0.0.0" not in " ".join(arguments)
+        assert str(tmp_path) in " ".join((*arguments, *variables.values())) or each.name == "dask"
     worker = catalogue(tmp_path, Ports(), 2)[-1]
-    assert worker.environment.items() >= {**at.environment(), "LMLE_WORKSPACE": str(tmp_path)}.items()
+    _, variables = process("worker", worker.environment)
+    assert variables.items() >= {**at.environment(), "LMLE_WORKSPACE": str(tmp_path)}.items()
+
+
+def test_a_password_is_in_no_file_and_no_argument(tmp_path: Path) -> None:
+    postgres = Postgres.parse("postgresql://ann:secret@127.0.0.1:9/lmle")
+    State("token", Ports(), 2, str(postgres)).save(tmp_path)
+    assert "secret" not in (tmp_path / "services.json").read_text()
+    line = services.status(tmp_path)[0]
+    assert (line.name, line.url, line.state) == ("postgresql", "postgresql://ann@127.0.0.1:9/lmle", "does not answer")
+    for each in catalogue(tmp_path, Ports(), 2, postgres.address):
+        arguments, variables = process(each.name, each.environment)
+        assert "secret" not in " ".join((*each.command, *arguments))
+        assert ("secret" in " ".join(variables.values())) == (each.name in ("prefect", "mlflow"))

@@ -1,0 +1,86 @@
+"""What a Prefect server must have before its first worker: the pool with one slot, and an automation against zombies.
+
+A run tells the server every half minute that it lives (`HEARTBEAT`). Where its machine fails, nobody says that it
+ended, and it would hold the pool's only slot for ever; the automation sets it to Crashed once it is silent too long.
+
+    python -m infra.automations http://prefect.example:4200/api [--after 300]
+"""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from infra.api import call
+from infra.work_pool import ensure_pool
+
+NAME = "lmle: crash runs that have gone silent"
+SILENCE = 300
+"""Seconds; ten heartbeats, so that a busy machine or a server that restarts costs no run."""
+
+HEARTBEAT = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
+"""For the environment of every run; 30 seconds is Prefect's least."""
+
+_ALIVE = "prefect.flow-run.heartbeat"
+_ENDED = tuple(f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed"))
+
+
+def ensure_automation(api: str, silence: float = SILENCE) -> None:
+    """Make the automation, or set its time where it has another one; one that was switched off stays so.
+
+    Args:
+        api: of Prefect's server, ends in `/api`.
+        silence: seconds without a heartbeat after which a run is dead; Prefect takes 10 or more.
+
+    Raises:
+        OSError: where the server does not answer or refuses.
+    """
+    wanted = _automation(silence)
+    found = call("POST", f"{api}/automations/filter", {"automations": {"name": {"any_": [NAME]}}})
+    if not found:
+        call("POST", f"{api}/automations/", wanted)
+    elif found[0]["trigger"]["within"] != silence:
+        call("PUT", f"{api}/automations/{found[0]['id']}", {**wanted, "enabled": found[0]["enabled"]})
+
+
+def prepare_server(api: str, silence: float = SILENCE) -> None:
+    """The pool and the automation. Raises OSError, as above."""
+    ensure_pool(api)
+    ensure_automation(api, silence)
+
+
+def _automation(silence: float) -> dict[str, Any]:
+    message = (
+        f"No heartbeat for {silence:.0f} s: its process or machine is gone. `prefect flow-run retry` continues it."
+    )
+    return {
+        "name": NAME,
+        "description": "A run whose process was killed frees its slot of the work pool.",
+        "enabled": True,
+        "trigger": {
+            "type": "event",
+            "posture": "Proactive",
+            "match": {"prefect.resource.id": ["prefect.flow-run.*"]},
+            "for_each": ["prefect.resource.id"],
+            "after": [_ALIVE],
+            "expect": [_ALIVE, *_ENDED],
+            "threshold": 1,
+            "within": silence,
+        },
+        "actions": [{"type": "change-flow-run-state", "state": "CRASHED", "name": "Crashed", "message": message}],
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command: prepare a server, wherever it runs."""
+    parser = argparse.ArgumentParser(prog="python -m infra.automations", description=prepare_server.__doc__)
+    parser.add_argument("api", help="address of Prefect's API, such as http://prefect.example:4200/api")
+    parser.add_argument("--after", type=float, default=SILENCE, help="seconds of silence; default %(default)s")
+    given = parser.parse_args(arguments)
+    try:
+        prepare_server(given.api, given.after)
+    except OSError as error:
+        parser.exit(1, f"no pool and automation made: Prefect's API at {given.api} said {error}\n")
+
+
+if __name__ == "__main__":
+    main()
