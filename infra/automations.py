@@ -27,6 +27,8 @@ _ENDED = tuple(f"prefect.flow-run.{state}" for state in ("Completed", "Failed", 
 def ensure_automation(api: str, silence: float = SILENCE) -> None:
     """Make the automation, or set its time where it has another one; one that was switched off stays so.
 
+    Corner cases: with another time, a run is watched anew from its next heartbeat.
+
     Args:
         api: of Prefect's server, ends in `/api`.
         silence: seconds without a heartbeat after which a run is dead; Prefect takes 10 or more.

@@ -1,0 +1,105 @@
+"""The services on a real PostgreSQL server: records, a run that is killed with its worker, and nothing left behind."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from infra import processes
+from infra.api import call
+from infra.postgres import Postgres
+from infra.prefect_server import prefect_api
+from infra.services import State
+from infra.work_pool import POOL
+from tests.flows.test_deployment import TINY, Commands, commands
+from tests.infra.postgres_server import admin, own_databases
+
+__all__ = ["commands"]
+SILENCE = 35  # seconds; heartbeats come every 30
+
+
+@pytest.fixture
+def postgres() -> Iterator[Postgres]:
+    yield from own_databases()
+
+
+def _wait(reached: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.services
+@pytest.mark.postgres
+@pytest.mark.timeout(1800)
+def test_a_killed_run_frees_its_slot_and_everything_is_on_the_server(
+    commands: Commands, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands.environment["LMLE_POSTGRES"] = postgres.address
+    options = ("--prefect-port", "--mlflow-port", "--dask-port", "--dashboard-port")
+    ports = [text for option, port in zip(options, commands.ports, strict=True) for text in (option, str(port))]
+    commands.lmle("up", *ports, "--dask-workers", "1")
+    assert str(postgres) in commands.lmle("status")
+    state = State.load(commands.workspace)
+    assert state is not None
+    api = commands.environment["PREFECT_API_URL"]
+    for _ in range(2):  # as for a server elsewhere; told twice, there is one
+        prepare = [sys.executable, "-m", "infra.automations", api, "--after", str(SILENCE)]
+        subprocess.run(prepare, check=True, env=commands.environment)
+    (automation,) = call("POST", f"{api}/automations/filter", {})
+    assert automation["trigger"]["within"] == SILENCE
+
+    settings = [text for setting in TINY for text in ("--set", setting)]
+    config = commands.lmle("config", *settings, "--json").strip()
+    commands.prefect("deploy", "--name", "demo")
+    deployment = call("GET", f"{api}/deployments/name/lmle/demo")
+    create = f"{api}/deployments/{deployment['id']}/create_flow_run"
+    parameters = {"state": {"type": "SCHEDULED"}, "parameters": {"config": json.loads(config)}}
+
+    def state_of(run: str) -> str:
+        return str(call("GET", f"{api}/flow_runs/{run}")["state"]["name"])
+
+    def startable() -> list[str]:
+        """Runs that the pool would hand to a worker now."""
+        found = call("POST", f"{api}/work_pools/{POOL}/get_scheduled_flow_runs", {})
+        return [each["flow_run"]["id"] for each in found]
+
+    first = call("POST", create, parameters)["id"]
+    heartbeats = {"filter": {"event": {"name": ["prefect.flow-run.heartbeat"]}}}
+    _wait(lambda: call("POST", f"{api}/events/filter", heartbeats)["total"] > 0, 600)
+    second = call("POST", create, parameters)["id"]
+    worker = state.started["worker"].find()
+    assert worker is not None
+    for each in [*worker.children(recursive=True), worker]:
+        each.kill()
+    psutil.wait_procs([worker], 10)
+    assert state_of(first) == "Running"
+    assert startable() == []  # nobody noticed yet: the slot is held
+
+    said = commands.lmle("run", *settings)  # beside the services, and while the silence lasts
+    assert f"MLflow  http://127.0.0.1:{commands.ports[1]}" in said
+    _wait(lambda: state_of(first) == "Crashed", 300)
+    assert "No heartbeat for 35 s" in call("GET", f"{api}/flow_runs/{first}")["state"]["message"]
+    assert startable() == [second]
+    assert commands.mlflow("registered-models/get?name=lmle")["registered_model"]["latest_versions"]
+
+    commands.lmle("down")
+    assert processes.marked(state.token) == []
+    assert not list(commands.workspace.rglob("*.db"))
+    with admin(postgres) as connection:
+        query = "select count(*) from pg_stat_activity where datname like %s"
+        _wait(lambda: connection.execute(query, [f"{postgres.url.database}%"]).fetchone() == (0,), 60)
+
+    # `lmle run` without servers sees the same records.
+    monkeypatch.setenv("LMLE_POSTGRES", postgres.address)
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with prefect_api(commands.workspace) as own:
+        own.wait(600)
+        found = call("POST", f"{own.url}/flow_runs/filter", {})
+        assert {each["id"] for each in found} >= {first, second}
