@@ -5,7 +5,7 @@ import urllib.request
 from typing import Any
 
 
-def call(method: str, url: str, body: Any = None, timeout: float = 10.0) -> Any:
+def call(method: str, url: str, body: Any = None, timeout: float = 60.0) -> Any:
     """Send a request with a JSON body; returns the answer's JSON, or None where the answer is empty.
 
     Raises:

@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         total = move_records(given.source, postgres.mlflow, _say)
     except (PostgresError, MigrationError) as error:
         parser.exit(2, f"{error}\n")
-    _say(f"{total:,} rows moved to {postgres}_mlflow; keep the old file until you have seen them")
+    _say(f"{total:,} rows moved to database {postgres.url.database}_mlflow; keep the old file until you have seen them")
 
 
 def upgrade_schema(address: str) -> None:

@@ -125,7 +125,6 @@ def up(
                     _await(services[0], workspace, state, began, say)
                     if database is not None:
                         keep_template(database)
-                    work_pool.ensure_pool(api)
                     for run in work_pool.close_dead_runs(api):
                         say(f"run {run} had been left unfinished by a worker that ended: set to Crashed")
                 _start(service, workspace, state)

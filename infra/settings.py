@@ -86,6 +86,9 @@ def server_environment(workspace: Path, environment: Mapping[str, str] = os.envi
         **QUIET,
         "PREFECT_HOME": str(prefect_home(workspace)),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": prefect_database_url(workspace, environment),
+        # A training beside it may leave the server little of the machine.
+        "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+        "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "30",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "NOTSET",  # into its log, also where the parent keeps quiet
     }

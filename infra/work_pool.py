@@ -22,7 +22,7 @@ def ensure_pool(api: str) -> None:
 def worker_online(api: str) -> bool:
     """Whether the worker has told the pool that it lives."""
     try:
-        workers = call("POST", f"{api}/work_pools/{POOL}/workers/filter", {})
+        workers = call("POST", f"{api}/work_pools/{POOL}/workers/filter", {}, timeout=10.0)
     except OSError:
         return False
     return any(worker["name"] == WORKER and worker["status"] == "ONLINE" for worker in workers)
