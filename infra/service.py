@@ -102,6 +102,7 @@ def process(name: str, given: Mapping[str, str]) -> tuple[tuple[str, ...], dict[
                 **settings.run_environment(workspace),
                 **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
                 "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "spawn",
+                "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "300s",  # the scheduler may be starting, too
             }
         case _:
             arguments = ("prefect", "worker", "start", "--pool", work_pool.POOL, "--name", work_pool.WORKER)
