@@ -95,11 +95,11 @@ def served(config: Config) -> Iterator[tuple[Tally, Callable[[], None]]]:
         UsageError: where the configured data folder is not there.
         LocationError: where the storage that holds it cannot be used.
     """
-    folder = config.data.directory
-    if folder is not None:
-        with reaching(folder):
-            if not folder.is_dir():
-                raise UsageError(f"data.directory {folder}: no such folder")
+    for name, folder in [("directory", config.data.directory), *(("more", each) for each in config.data.more)]:
+        if folder is not None:
+            with reaching(folder):
+                if not folder.is_dir():
+                    raise UsageError(f"data.{name} {folder}: no such folder")
     workspace = workspace_path(config.engines.workspace)
     addresses = running_addresses(workspace)
     if addresses is not None:

@@ -45,7 +45,7 @@ class Section(BaseModel):
         values = self.model_dump(mode="json")
         for name in type(self).model_fields:
             value = getattr(self, name)
-            if name in APART or isinstance(value, Path | UPath):
+            if name in APART or _is_place(value):
                 del values[name]
             elif isinstance(value, Section):
                 values[name] = value.identity()
@@ -57,6 +57,9 @@ class Data(Section):
 
     directory: Location | None = Field(
         None, description="Folder in CelebA's layout, or its URL (s3://…). Without one, procedural faces are made."
+    )
+    more: tuple[Location, ...] = Field(
+        (), description="Folders in CelebA's layout, or their URLs, whose images are appended, in this order; each name occurs once."
     )
     source: Literal["faces", "digits"] = Field(
         "faces", description="Without a directory: procedural faces, or scikit-learn's digits over photographs."
@@ -304,6 +307,12 @@ class Config(Section):
             else:
                 values[section] = getattr(self, section)
         return Config.model_validate(values)
+
+
+def _is_place(value: Any) -> bool:
+    """Whether a value says where something is: a path, or several."""
+    several = value if isinstance(value, tuple) and value else (value,)
+    return all(isinstance(each, Path | UPath) for each in several)
 
 
 def presets() -> list[str]:

@@ -153,6 +153,7 @@ def write_digits(directory: Path, digits: DigitImages) -> CelebA:
         tables=(table,),
         reader=reader,
         stamps=tuple(entries[name] for name in digits.names),
+        folders=((Path(directory), len(digits.names)),),
     )
 
 

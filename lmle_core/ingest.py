@@ -6,76 +6,33 @@ pool, which does all of it.
 
 import hashlib
 import json
-import os
 import shutil
-import zipfile
-import zlib
 from collections.abc import Iterable
-from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from concurrent.futures import Executor
 from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
 import numpy as np
 import zarr
-from filelock import FileLock
 from zarr.codecs import Crc32cCodec
 
 from lmle_core.artefact import digest_of, write_atomically
 from lmle_core.celeba.annotations import CelebA
-from lmle_core.celeba.images import Images, open_images
 from lmle_core.celeba.layout import DataError, enumerate_names
 from lmle_core.config import Data
-from lmle_core.decode import Geometry, load
-from lmle_core.location import locate
-from lmle_core.store import CHECKSUM_BYTES, FORMAT, QUARANTINED, array, chunk_bytes, chunk_file
+from lmle_core.earlier import Earlier, decoder_version
+from lmle_core.shards import LOCKS, RECORDS, ShardResult, has_chunk, ingest_shard
+from lmle_core.store import DIGEST_BYTES, FORMAT, QUARANTINE, QUARANTINED, array, chunk_file, is_intact
 
-RECORDS = "shards"
-LOCKS = "locks"
 CREATED = "CREATED"
-QUARANTINE = "quarantine.json"
 
 
 class QuarantineError(DataError):
     """More images are undecodable than the configuration allows."""
 
 
-@dataclass(frozen=True)
-class ShardResult:
-    """What is known of a finished shard.
-
-    Attributes:
-        shard: its number.
-        images: how many images it holds.
-        source_digest: of the bytes of its image files.
-        pixel_digest: of its decoded images.
-        quarantined: file name and reason of each image that could not be decoded.
-    """
-
-    shard: int
-    images: int
-    source_digest: str
-    pixel_digest: str
-    quarantined: tuple[tuple[str, str], ...]
-
-    @classmethod
-    def load(cls, path: Path) -> "ShardResult | None":
-        """A shard's record, or None where there is none that is whole."""
-        try:
-            record = json.loads(path.read_text())
-            quarantined = tuple((str(name), str(reason)) for name, reason in record.pop("quarantined"))
-            return cls(**record, quarantined=quarantined)
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def save(self, path: Path) -> None:
-        """Write the record, whole or not at all."""
-        write_atomically(path, json.dumps(asdict(self), indent=1))
-
-
-def ingest_over(pool: Executor, partial: Path, source: CelebA, data: Data) -> str:
+def ingest_over(pool: Executor, partial: Path, source: CelebA, data: Data, earlier: Earlier | None = None) -> str:
     """Lay out a store, ingest its shards over the workers of a pool, and publish it.
 
     Args:
@@ -83,15 +40,16 @@ def ingest_over(pool: Executor, partial: Path, source: CelebA, data: Data) -> st
         partial: as in `create_store`.
         source: likewise.
         data: geometry, shard size and the share of images that may be quarantined.
+        earlier: what a committed store has of it already.
 
     Returns:
-        The digest of the content, whatever the number of workers.
+        The digest of the content, whatever the number of workers and whatever was copied.
 
     Raises:
         OSError, DataError, QuarantineError: as `ingest_shard` and `publish`.
     """
     shards = create_store(partial, source, data)
-    for _ in pool.map(ingest_shard, repeat(partial), range(shards)):
+    for _ in pool.map(ingest_shard, repeat(partial), range(shards), parts(earlier, shards, data.shard)):
         pass
     return publish(partial, data.quarantine)
 
@@ -119,7 +77,8 @@ def create_store(partial: Path, source: CelebA, data: Data) -> int:
             "format": FORMAT,
             "attributes": list(source.attributes),
             "crop": data.crop,
-            "source": str(source.directory.absolute()),
+            "decoder": decoder_version(),
+            "folders": [[str(folder.absolute()), rows] for folder, rows in source.folders],
         }
     )
     group.create_array(
@@ -132,6 +91,15 @@ def create_store(partial: Path, source: CelebA, data: Data) -> int:
         fill_value=0,
     )
     group.create_array(
+        "source_digest",
+        shape=(n, DIGEST_BYTES),
+        chunks=(data.shard, DIGEST_BYTES),  # written with the shard's images
+        dtype="uint8",
+        filters=None,
+        compressors=None,
+        fill_value=0,
+    )
+    group.create_array(
         "filename", data=np.array(source.filenames, np.dtypes.StringDType()), chunks=(min(n, data.shard),)
     )
     columns = {
@@ -140,6 +108,7 @@ def create_store(partial: Path, source: CelebA, data: Data) -> int:
         "identity": source.identity,
         "landmarks": source.landmarks,
         "clean_attributes": source.clean_labels,
+        "stamp": np.array(source.stamps, np.int64),
     }
     for name, values in columns.items():
         if values is not None:
@@ -150,51 +119,9 @@ def create_store(partial: Path, source: CelebA, data: Data) -> int:
     return shards
 
 
-def ingest_shard(partial: Path, shard: int) -> ShardResult:
-    """Decode a shard's images and write its chunk; a shard that is done already is left alone.
-
-    Args:
-        partial: the directory of `create_store`.
-        shard: the shard's number. A second process that is given the same one waits, and finds it done.
-
-    Raises:
-        OSError: if files cannot be read; that is no property of the image, and nothing is recorded.
-    """
-    with FileLock(partial / LOCKS / f"{shard:06}"):
-        return _ingest_shard(partial, shard)
-
-
-def _ingest_shard(partial: Path, shard: int) -> ShardResult:
-    record = partial / RECORDS / f"{shard:06}.json"
-    group = zarr.open_group(partial, mode="r+", zarr_format=3)
-    images = array(group, "images").with_config({"write_empty_chunks": True})
-    done = ShardResult.load(record)
-    if done is not None and _has_chunk(partial, images, shard):
-        return done
-    size = images.chunks[0]
-    lo, hi = shard * size, min(images.shape[0], (shard + 1) * size)
-    names = [str(name) for name in array(group, "filename")[lo:hi]]  # type: ignore[union-attr]
-    reader = open_images(locate(str(group.attrs["source"]))).ahead(names)
-    geometry = Geometry(images.shape[2], images.shape[3], "centre" if group.attrs["crop"] == "centre" else "none")
-    pixels = np.zeros((hi - lo, *images.shape[1:]), np.uint8)
-    sources = hashlib.sha256()
-    quarantined = []
-    for row, name in enumerate(names):
-        try:
-            data = _read(reader, name)
-            sources.update(len(data).to_bytes(8, "little"))
-            sources.update(data)
-            load(data, geometry, out=pixels[row])
-        except ValueError as error:
-            quarantined.append((name, str(error)))
-    images[lo:hi] = pixels
-    with ThreadPoolExecutor(1) as disk:  # waiting for it takes about as long as the digest
-        written = disk.submit(fsync, chunk_file(partial, shard))
-        pixel_digest = hashlib.sha256(pixels).hexdigest()[:32]
-        written.result()  # zarr renames without; the record below must not outlive its chunk
-    result = ShardResult(shard, hi - lo, sources.hexdigest()[:32], pixel_digest, tuple(quarantined))
-    result.save(record)
-    return result
+def parts(earlier: Earlier | None, shards: int, size: int) -> list[Earlier | None]:
+    """What an earlier store has of each shard."""
+    return [earlier and earlier.part(shard * size, (shard + 1) * size) for shard in range(shards)]
 
 
 def check_quarantine(quarantined: Iterable[tuple[str, str]], images: int, share: float) -> None:
@@ -234,8 +161,6 @@ def publish(partial: Path, share: float = 1.0) -> str:
     split = np.asarray(array(group, "split")[:])
     split[[row for row, name in enumerate(names) if name in quarantined]] = QUARANTINED
     array(group, "split")[:] = split
-    digests = np.array([result.source_digest for result in results], np.dtypes.StringDType())
-    group.create_array("source_digest", data=digests, chunks=digests.shape, overwrite=True)
     listed = [{"file": name, "reason": reason} for name, reason in sorted(quarantined.items())]
     write_atomically(partial / QUARANTINE, json.dumps(listed, indent=1))
     digest = digest_of(
@@ -267,7 +192,7 @@ def _results(partial: Path, images: zarr.Array[Any]) -> list[ShardResult]:
     shards = range(-(-images.shape[0] // images.chunks[0]))
     results = [ShardResult.load(partial / RECORDS / f"{shard:06}.json") for shard in shards]
     absent = [
-        str(shard) for shard, result in enumerate(results) if result is None or not _has_chunk(partial, images, shard)
+        str(shard) for shard, result in enumerate(results) if result is None or not has_chunk(partial, images, shard)
     ]
     if absent:
         raise DataError(f"{partial}: shards are not ingested yet: {enumerate_names(absent)}")
@@ -275,30 +200,9 @@ def _results(partial: Path, images: zarr.Array[Any]) -> list[ShardResult]:
 
 
 def _read_back(partial: Path, result: ShardResult) -> None:
-    """Compare a chunk file with its checksum; zarr's reader does so too, in ten times the time."""
     file = chunk_file(partial, result.shard)
-    content = np.memmap(file, np.uint8, "r")
-    checksum = int.from_bytes(content[-CHECKSUM_BYTES:].tobytes(), "little")
-    if google_crc32c.value(content[:-CHECKSUM_BYTES]) != checksum:
+    if not is_intact(file):
         (partial / RECORDS / f"{result.shard:06}.json").unlink()
         raise DataError(
             f"{file} does not read back as it was written; check the disk, then run again: the shard is redone"
         )
-
-
-def _read(reader: Images, name: str) -> bytes:
-    try:
-        return reader.read(name)
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"damaged in the archive: {error}") from None
-
-
-def _has_chunk(partial: Path, images: zarr.Array[Any], shard: int) -> bool:
-    file = chunk_file(partial, shard)
-    return file.is_file() and file.stat().st_size == chunk_bytes(images.shape, images.chunks[0])
-
-
-def fsync(path: Path) -> None:
-    """See that a file is on the disk."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import google_crc32c
 import numpy as np
 import zarr
 from numpy.typing import ArrayLike
@@ -17,7 +18,8 @@ from numpy.typing import ArrayLike
 from lmle_core.celeba.layout import DataError, enumerate_names
 
 FORMAT = "lmle-images/1"
-CHECKSUM_BYTES = 4
+QUARANTINE = "quarantine.json"
+CHECKSUM_BYTES, DIGEST_BYTES = 4, 16
 TRAIN, VALID, TEST, QUARANTINED = 0, 1, 2, -1
 
 
@@ -37,6 +39,9 @@ class ImageStore:
         filenames: N names.
         digest: identifies the content: pixels, names, labels, split and geometry.
         shard: images in a chunk.
+        crop: as in `lmle_core.decode.Geometry`.
+        decoder: what the images were decoded by; '' where the store does not know its files.
+        folders: where the image files were, and how many of the rows come from each, in the order of the rows.
     """
 
     path: Path
@@ -50,6 +55,9 @@ class ImageStore:
     filenames: Sequence[str] = field(repr=False)
     digest: str
     shard: int
+    crop: str
+    decoder: str
+    folders: tuple[tuple[str, int], ...]
     _chunks: tuple[np.ndarray, ...] = field(repr=False)
 
     @classmethod
@@ -84,6 +92,9 @@ class ImageStore:
             filenames=[str(name) for name in array(group, "filename")[:]],  # type: ignore[union-attr]
             digest=str(about["digest"]),
             shard=shard,
+            crop=str(about["crop"]),
+            decoder=str(about.get("decoder", "")),
+            folders=tuple((str(folder), int(n)) for folder, n in about.get("folders", ())),  # type: ignore[union-attr, misc]
             _chunks=_map_chunks(path, images.shape, shard),
         )
 
@@ -133,6 +144,14 @@ class ImageStore:
             images[position] = self._chunks[row // self.shard][row % self.shard]
         return images
 
+    def stamps(self) -> np.ndarray:
+        """What identified each image file without reading it, shape (N, 2), int64: see `CelebA.stamps`."""
+        return _whole(zarr.open_group(self.path, mode="r", zarr_format=3), "stamp")
+
+    def source_digests(self) -> np.ndarray:
+        """The first 16 bytes of each image file's SHA-256, shape (N, 16), uint8; zeros where it could not be read."""
+        return _whole(zarr.open_group(self.path, mode="r", zarr_format=3), "source_digest")
+
     def verify(self) -> None:
         """Read all chunks through zarr, which verifies their checksums. Raises DataError that names the damaged one."""
         for start in range(0, self.n, self.shard):
@@ -161,6 +180,18 @@ def read_chunk(images: zarr.Array[Any], shard: int) -> np.ndarray:
         raise DataError(f"{images.store_path}: shard {shard} is damaged: {error}") from None
 
 
+def is_intact(file: Path) -> bool:
+    """Whether a chunk file has its checksum; zarr's reader looks too, in ten times the time."""
+    content = np.memmap(file, np.uint8, "r")
+    checksum = int.from_bytes(content[-CHECKSUM_BYTES:].tobytes(), "little")
+    return int(google_crc32c.value(content[:-CHECKSUM_BYTES])) == checksum
+
+
+def map_chunk(file: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """The images of a chunk file, shape (shard, 3, H, W), mapped; the padding of the last one too."""
+    return np.asarray(np.memmap(file, np.uint8, "r", shape=shape))
+
+
 def chunk_bytes(shape: tuple[int, ...], shard: int) -> int:
     """Size of each chunk file: a whole shard (the last one is padded) and its checksum."""
     return shard * int(np.prod(shape[1:])) + CHECKSUM_BYTES
@@ -175,7 +206,7 @@ def _map_chunks(path: Path, shape: tuple[int, ...], shard: int) -> tuple[np.ndar
             f"{path}: chunks are missing or not {expected} bytes: {enumerate_names(wrong)}; remove the store and run "
             "ingestion again"
         )
-    return tuple(np.asarray(np.memmap(file, np.uint8, "r", shape=(shard, *shape[1:]))) for file in files)
+    return tuple(map_chunk(file, (shard, *shape[1:])) for file in files)
 
 
 def _whole(group: zarr.Group, name: str) -> np.ndarray:

@@ -36,14 +36,19 @@ def synth(
 
 @task(
     name="ingest",
-    cache_policy=StagePolicy(stage="ingest", code="lmle_core.ingest", ignore=("workspace", "workers", "directory")),
+    cache_policy=StagePolicy(
+        stage="ingest", code="lmle_core.ingest", ignore=("workspace", "workers", "directory", "more")
+    ),
     **OPTIONS,
 )
-def ingest_images(directory: Location, fingerprint: str, data: Data, workspace: Path, workers: Workers) -> Reference:
-    """The image store of a folder in CelebA's layout, or of its URL; `fingerprint` says which state of it."""
+def ingest_images(
+    directory: Location, more: tuple[Location, ...], fingerprint: str, data: Data, workspace: Path, workers: Workers
+) -> Reference:
+    """The image store of folders in CelebA's layout, or of their URLs; `fingerprint` says which state of them."""
     del fingerprint  # part of the task's key
     begun = time.time()
-    reference = ingest(directory, data, workspace, lambda: workers.writers(workspace), Progress("ingest", "images"))
+    progress = Progress("ingest", "images")
+    reference = ingest(directory, data, workspace, lambda: workers.writers(workspace), progress, more)
     _announce("ingest", reference, begun)
     return reference
 

@@ -27,7 +27,13 @@ class QualityGateError(RuntimeError):
 
 
 def check_settings(config: Config) -> None:
-    """Refuse a device, a trunk or a weights file that is not to be had, before any stage. Raises ConfigError."""
+    """Refuse a device, a trunk, folders or a weights file that are not to be had, before any stage.
+
+    Raises:
+        ConfigError: with what to set instead.
+    """
+    if config.data.more and config.data.directory is None and config.data.source == "digits":
+        raise ConfigError("data.more: there is no folder to append to with data.source 'digits'; give data.directory")
     try:
         choose_device(config.engines.device)
     except ValueError as error:

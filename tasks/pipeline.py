@@ -7,7 +7,7 @@ from typing import Any
 from prefect import Task
 
 from lmle_core.artefact import Reference, code_version, digest_of, file_digest
-from lmle_core.celeba.annotations import read_celeba
+from lmle_core.celeba.folders import read_folders
 from lmle_core.config import Config
 from lmle_core.features import Output
 from lmle_core.location import Location
@@ -59,10 +59,11 @@ class Stages:
         return self.ingest(self.source())
 
     def ingest(self, directory: Location) -> Reference:
-        """The image store of a folder in CelebA's layout."""
+        """The image store of a folder in CelebA's layout, and of those that are appended to it."""
+        more, view = self.config.data.more, self.config.view(*INGESTED).data
         return self._do(
-            data.ingest_images, directory=directory, fingerprint=read_celeba(directory).fingerprint(),
-            data=self.config.view(*INGESTED).data, workers=self.workers,
+            data.ingest_images, directory=directory, more=more,
+            fingerprint=read_folders(directory, more, view.attributes).fingerprint(), data=view, workers=self.workers,
         )  # fmt: skip
 
     def prior(self, store: Reference) -> Reference:

@@ -9,6 +9,7 @@ from typing import Any
 import simplejpeg
 
 from lmle_core.artefact import Reference
+from lmle_core.changes import DataChanges
 from lmle_core.config import Config
 from lmle_core.gallery import joined_steps
 from lmle_core.publish import describe
@@ -29,6 +30,8 @@ def recorded(run: str, store: Reference, config: Config, code: str, workspace: P
         config_digest=config.digest(),
         code=code,
     )
+    if (changes := DataChanges.load(Path(store.path))) is not None:
+        tracker.data_changes(changes)
     try:
         yield tracker
     except Exception as error:

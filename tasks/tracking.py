@@ -6,10 +6,12 @@ each call names its run.
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
+from lmle_core.changes import DataChanges
 from lmle_core.config import APART, Engines
 from tasks.mlflow_entities import TABLE, attribute_table, dataset_input, flatten, table_tags
 from tasks.mlflow_store import connect, find_experiment, own_artifacts, tracking_uri
@@ -92,6 +94,13 @@ class Tracker:
         self._log(self.run_id, tags=tags, parameters=parameters)
         self._log_data(data)
         return self.run_id
+
+    def data_changes(self, changes: DataChanges) -> None:
+        """Record what changed since the last store of the data: counts as tags, the rest as `data_changes.json`."""
+        self._check_started()
+        counts = {f"lmle.data.{name}": str(images.count) for name, images in changes.images().items()}
+        self._log(self.run_id, tags={"lmle.data.previous": changes.previous, **counts})
+        self._client.log_dict(self.run_id, asdict(changes), "data_changes.json")
 
     def round(self, number: int, metrics: Mapping[str, float], curves: Mapping[str, Curve] | None = None) -> str:
         """Record a round as a child run, and its health in the parent.

@@ -40,6 +40,7 @@ class CelebA:
         tables: the annotation files that were read.
         reader: reads the images.
         stamps: for each image file its size, and its time of change (in a folder) or checksum (in a zip or a storage).
+        folders: where the rows come from, and how many from each, in their order: `directory` and what was appended.
     """
 
     directory: Path | UPath
@@ -53,6 +54,7 @@ class CelebA:
     tables: tuple[Path | UPath, ...]
     reader: ImageReader
     stamps: tuple[tuple[int, int], ...]
+    folders: tuple[tuple[Path | UPath, int], ...]
 
     def subset(self, attributes: Sequence[str]) -> "CelebA":
         """The same images with some of the attributes, in the given order.
@@ -80,7 +82,7 @@ class CelebA:
 
         Images are not read: a folder tells name, size and time of change, a zip or a storage name, size and checksum.
         """
-        tables = {path.name: file_digest(path) for path in self.tables}
+        tables = [(path.name, file_digest(path)) for path in self.tables]
         return digest_of({"tables": tables, "images": self.filenames, "stamps": self.stamps})
 
 
@@ -137,6 +139,7 @@ def _read_celeba(directory: Path | UPath) -> CelebA:
         tables=tuple(table.path for table in tables),
         reader=reader,
         stamps=_stamps(attributes, reader),
+        folders=((directory, len(attributes.filenames)),),
     )
 
 

@@ -8,7 +8,8 @@ import torch
 from lmle_core.celeba.annotations import read_celeba
 from lmle_core.config import Config, Data, parse_config
 from lmle_core.faces import write_faces
-from lmle_core.ingest import create_store, ingest_shard, publish
+from lmle_core.ingest import create_store, publish
+from lmle_core.shards import ingest_shard
 from lmle_core.store import ImageStore
 
 torch.set_num_threads(1)  # tiny tensors: a second thread only waits

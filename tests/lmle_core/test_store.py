@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from lmle_core.celeba.annotations import read_celeba
 from lmle_core.celeba.layout import DataError
 from lmle_core.config import Data
-from lmle_core.ingest import create_store, ingest_shard, publish
+from lmle_core.ingest import create_store, publish
+from lmle_core.shards import ingest_shard
 from lmle_core.store import ImageStore, chunk_file
 from tests.lmle_core.celeba.small import names, write_small
 

@@ -7,7 +7,8 @@ from lmle_core.artefact import Reference
 from lmle_core.celeba.annotations import read_celeba
 from lmle_core.config import Config, ConfigError, Data, load_config
 from lmle_core.health import Collapse
-from lmle_core.ingest import create_store, ingest_shard, publish
+from lmle_core.ingest import create_store, publish
+from lmle_core.shards import ingest_shard
 from tasks.gates import (
     QualityGateError,
     UnusableDataError,
