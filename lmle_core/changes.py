@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -86,8 +86,10 @@ class DataChanges:
             values = json.loads((store / FILE).read_text())
         except FileNotFoundError:
             return None
-        images = {name: Images(entry["count"], tuple(entry["names"])) for name, entry in values.pop("images").items()}
-        return cls(**images, **values)
+        images: dict[str, Any] = {
+            name: Images(entry["count"], tuple(entry["names"])) for name, entry in values["images"].items()
+        }
+        return cls(previous=values["previous"], labels=values["labels"], **images)
 
     def save(self, store: Path) -> None:
         """Write it into a store's directory."""

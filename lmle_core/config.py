@@ -59,7 +59,8 @@ class Data(Section):
         None, description="Folder in CelebA's layout, or its URL (s3://…). Without one, procedural faces are made."
     )
     more: tuple[Location, ...] = Field(
-        (), description="Folders in CelebA's layout, or their URLs, whose images are appended, in this order; each name occurs once."
+        (),
+        description="Folders in CelebA's layout, or URLs, whose images are appended in this order; no name occurs twice.",
     )
     source: Literal["faces", "digits"] = Field(
         "faces", description="Without a directory: procedural faces, or scikit-learn's digits over photographs."

@@ -21,7 +21,7 @@ from lmle_core.celeba.images import Images, open_images
 from lmle_core.decode import Geometry, load
 from lmle_core.earlier import Earlier, EarlierImages
 from lmle_core.location import locate
-from lmle_core.store import DIGEST_BYTES, array, chunk_bytes, chunk_file
+from lmle_core.store import DIGEST_BYTES, array, chunk_bytes, chunk_file, folders_of
 
 RECORDS = "shards"
 LOCKS = "locks"

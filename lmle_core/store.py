@@ -5,7 +5,7 @@ raw pixels, valid zarr and mappable at once. Reading through the map skips zarr,
 verified when the store is published and by `ImageStore.verify`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -94,7 +94,7 @@ class ImageStore:
             shard=shard,
             crop=str(about["crop"]),
             decoder=str(about.get("decoder", "")),
-            folders=tuple((str(folder), int(n)) for folder, n in about.get("folders", ())),  # type: ignore[union-attr, misc]
+            folders=folders_of(about),
             _chunks=_map_chunks(path, images.shape, shard),
         )
 
@@ -156,6 +156,11 @@ class ImageStore:
         """Read all chunks through zarr, which verifies their checksums. Raises DataError that names the damaged one."""
         for start in range(0, self.n, self.shard):
             read_chunk(self.images, start // self.shard)
+
+
+def folders_of(about: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    """`ImageStore.folders` from a group's attributes; a store that does not know its files has none."""
+    return tuple((str(folder), int(rows)) for folder, rows in about.get("folders", ()))
 
 
 def array(group: zarr.Group, name: str) -> zarr.Array[Any]:

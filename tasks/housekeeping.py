@@ -24,7 +24,7 @@ class Removable:
     Attributes:
         path: of the directory.
         why: 'partial', left by an interrupted attempt, or 'unreferenced' by any run or comparison.
-        size: bytes.
+        size: bytes that no other store shares.
     """
 
     path: Path
@@ -60,7 +60,7 @@ def removable(workspace: Path, older: float) -> list[Removable]:
         else:
             continue
         if _last_change(path) < limit and _unlocked(path):
-            found.append(Removable(path, why, sum(file.stat().st_size for file in path.rglob("*") if file.is_file())))
+            found.append(Removable(path, why, _own_size(path)))
     return found
 
 
@@ -100,6 +100,12 @@ def _final(directory: Path) -> str:
 
 def _last_change(directory: Path) -> float:
     return max(path.stat().st_mtime for path in (directory, *directory.rglob("*")))
+
+
+def _own_size(directory: Path) -> int:
+    """Bytes of the files that have no other name: a store that grew out of another shares its chunks with it."""
+    states = [path.stat() for path in directory.rglob("*") if path.is_file()]
+    return sum(state.st_size for state in states if state.st_nlink == 1)
 
 
 def _unlocked(directory: Path) -> bool:

@@ -294,6 +294,7 @@ def test_neighbours_are_the_training_images_nearest_in_the_runs_embeddings(
     finally:
         (tmp_path / "features").rename(features)
 
+
 def test_another_machine_finds_done_what_this_one_shares(first: Finished, tmp_path: Path, s3: ObjectStore) -> None:
     UPath("s3://shared").mkdir()
     storage = "engines.storage=s3://shared/lmle"

@@ -19,8 +19,8 @@ from lmle_core.celeba.layout import DataError
 from lmle_core.changes import DataChanges
 from lmle_core.config import Data
 from lmle_core.earlier import find_earlier, find_previous
-from lmle_core.ingest import ingest_over
-from lmle_core.shards import ShardResult
+from lmle_core.ingest import create_store, ingest_over
+from lmle_core.shards import ShardResult, ingest_shard
 from lmle_core.store import QUARANTINED, ImageStore, chunk_file
 from tests.lmle_core.celeba.small import jpeg, text_table, zip_images
 
@@ -241,6 +241,26 @@ def test_a_store_that_goes_while_it_is_copied_is_made_up_for(
     with committing(tmp_path / "grown", "ingest", {}) as (partial, _), ThreadPoolExecutor(2) as pool:
         ingest_over(pool, partial, source, DATA, earlier)
     assert content(ImageStore.open(tmp_path / "grown")) == content(make(tmp_path / "alone", folder.path))
+
+
+def test_an_interrupted_growth_goes_on_without_the_earlier_store(folder: Folder, stores: Path, tmp_path: Path) -> None:
+    folder.become(faces(41))
+    source = read_folders(folder.path)
+    earlier = find_earlier(stores, source, DATA)
+    assert earlier is not None
+    partial = tmp_path / "grown.partial"
+    create_store(partial, source, DATA)
+    assert ingest_shard(partial, 0, earlier.part(0, 16)).decoded == 0
+    (partial / "shards" / "000000.json").rename(partial / "kept")
+    assert ingest_shard(partial, 0, earlier.part(0, 16)).decoded == 0  # it was linked, and not recorded yet
+    (partial / "kept").unlink()
+    shutil.rmtree(stores / "a.zarr")
+    with committing(tmp_path / "grown", "ingest", {}, resume=True) as (again, _), ThreadPoolExecutor(2) as pool:
+        assert again == partial
+        ingest_over(pool, partial, source, DATA)
+    grown = ImageStore.open(tmp_path / "grown")
+    assert decoded(grown) == 41 - 16
+    assert content(grown) == content(make(tmp_path / "alone", folder.path))
 
 
 def test_other_attributes_share_all_images_and_another_geometry_none(folder: Folder, stores: Path) -> None:

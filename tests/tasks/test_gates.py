@@ -70,6 +70,7 @@ def test_the_quality_gate_refuses_what_is_below_it(tmp_path: Path) -> None:
     [
         ("trunk.kind=resnet81", r"trunk.kind: 'resnet81' is not known; did you mean 'resnet18'"),
         ("engines.device=gpu", r"engines.device 'gpu': expected 'auto'"),
+        ("data={source = 'digits', more = ['m']}", r"data.more: there is no folder to append to with data.source"),
         ("prior.weights=absent.pt", r"prior.weights: absent.pt: no such file"),
     ],
 )

@@ -55,6 +55,15 @@ def test_what_no_run_needs_can_go_and_the_rest_stays(workspace: Path) -> None:
     assert (workspace / "runs" / "run1" / "file").exists()
 
 
+def test_what_a_grown_store_shares_does_not_count(workspace: Path) -> None:
+    _age(workspace, 2 * HOUR)
+    unused = workspace / "stores" / f"{digest_of('unused')}.zarr"
+    before = {each.path: each.size for each in removable(workspace, older=HOUR)}
+    (workspace / "grown").hardlink_to(unused / "file")
+    after = {each.path: each.size for each in removable(workspace, older=HOUR)}
+    assert before[unused] - after[unused] == 10
+
+
 def test_procedural_faces_stay_as_long_as_there_is_a_run(workspace: Path) -> None:
     faces = workspace / "stages" / "synth" / digest_of("faces")
     _make(faces, "synth", {})

@@ -15,6 +15,7 @@ from distributed import Client
 
 from lmle_core.artefact import read_commit
 from lmle_core.celeba.annotations import read_celeba
+from lmle_core.changes import DataChanges
 from lmle_core.config import Data, Engines
 from lmle_core.faces import write_faces
 from lmle_core.ingest import QuarantineError
@@ -70,6 +71,37 @@ def test_a_data_set_becomes_a_committed_store_once(directory: Path, tmp_path: Pa
     assert again == reference
     assert len(told) == SHARDS
     assert shards(path) == before
+
+
+def test_a_grown_data_set_decodes_what_is_new_and_says_what_changed(
+    directory: Path, tmp_path: Path, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = ingest(directory, DATA, tmp_path, lambda: client)
+    partition = directory / "list_eval_partition.txt"
+    partition.write_text(partition.read_text().replace("000002.jpg  1", "000002.jpg  2"))
+    more = write_small(tmp_path / "more", images=20, seed=1)
+    for name in ("list_attr_celeba", "list_attr_clean_celeba", "list_eval_partition", "identity_CelebA"):
+        table = more / f"{name}.txt"
+        table.write_text(table.read_text().replace("0000", "1000"))
+    landmarks = more / "list_landmarks_align_celeba.txt"
+    landmarks.write_text(landmarks.read_text().replace("0000", "1000"))
+    for image in list((more / "img_align_celeba").iterdir()):
+        image.rename(image.with_name(f"1{image.name[1:]}"))
+    with caplog.at_level("INFO", "lmle"):
+        grown = ingest(directory, DATA, tmp_path, lambda: client, more=[more])
+    commit = read_commit(Path(grown.path))
+    assert commit is not None
+    assert (commit["decoded"], commit["copied_shards"]) == (20, 12)  # the last shard of the 200 was not full
+    assert [message for message in caplog.messages if message.startswith("data ")] == [
+        "data         20 new, 1 moved; 12 of 14 shards copied"
+    ]
+    changes = DataChanges.load(Path(grown.path))
+    assert changes is not None
+    assert (changes.previous, changes.moved.names) == (before.digest, ("000002.jpg",))
+    assert changes.new.names[0] == "100001.jpg"
+    alone = ingest(directory, DATA, tmp_path / "alone", lambda: client, more=[more])
+    assert alone.digest == grown.digest
+    assert DataChanges.load(Path(alone.path)) is None
 
 
 def test_one_worker_or_two_give_the_same_bytes(directory: Path, tmp_path: Path, client: Client) -> None:

@@ -25,6 +25,8 @@ def test_a_run_is_named_by_configuration_data_and_weights_and_by_no_path(tmp_pat
 
     assert name("a.pt") == name("copy.pt", engines={"threads": 1})
     assert name("a.pt", data={"directory": "here"}) == name("a.pt", data={"directory": "elsewhere"})
+    appended = ({"directory": "here", "more": folders} for folders in (["a"], ["b", "c"]))
+    assert len({name("a.pt", data=data) for data in appended}) == 1
     others = [name("b.pt"), name("a.pt", seed=1), name("a.pt", Reference("ingest", "store", "other pixels"))]
     assert len({name("a.pt"), *others}) == 4
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lmle_core.changes import DataChanges, Images
 from lmle_core.config import Config, Engines
 from lmle_core.metrics import score
 from tasks.mlflow_store import TrackingError, own_store
@@ -82,6 +83,23 @@ def record(tracker: Tracker) -> dict[str, Any]:
             "data": [entry.dataset.digest for entry in run.inputs.dataset_inputs],
         }
     return found
+
+
+def test_what_changed_in_the_data_is_in_tags_and_in_a_file(opened: Callable[..., Tracker], tmp_path: Path) -> None:
+    none = Images(0, ())
+    changes = DataChanges(
+        "e" * 32, Images(1, ("new.jpg",)), none, none, Images(2, ("a.jpg", "b.jpg")), none, {"Bald": 2}
+    )
+    tracker = opened()
+    tracker.start({}, DATA, config_digest="f" * 32, code="c" * 32)
+    tracker.data_changes(changes)
+    tracker.data_changes(changes)
+    found = record(tracker)["demo"]
+    counts = {"new": "1", "removed": "0", "replaced": "0", "relabelled": "2", "moved": "0", "previous": "e" * 32}
+    assert {name: found["tags"][f"lmle.data.{name}"] for name in counts} == counts
+    assert list(found["files"]) == ["data_changes.json"]
+    file = tracker._client.download_artifacts(tracker.run_id, "data_changes.json", str(tmp_path))
+    assert json.loads(Path(file).read_text())["relabelled"] == {"count": 2, "names": ["a.jpg", "b.jpg"]}
 
 
 def test_a_run_has_a_parent_with_scores_and_a_child_for_each_round(
