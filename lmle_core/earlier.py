@@ -82,13 +82,13 @@ class EarlierImages:
             here = np.flatnonzero(chosen & (self.rows // self.shard == number))
             out[here] = images[self.rows[here] % self.shard]
 
-    def whole_chunk(self, shard: int) -> Path | None:
-        """The file of the chunk that the rows are, all of it and in its order, where chunks have `shard` images."""
+    def whole_chunk(self, shard: int) -> tuple[Path, np.ndarray] | None:
+        """The chunk that the rows are, all of it and in its order, where chunks have `shard` images; as in `chunks`."""
         if shard != self.shard or len(self.chunks) != 1:
             return None
         ((number, (file, images)),) = self.chunks.items()
         lo = number * self.shard
-        return file if np.array_equal(self.rows, np.arange(lo, lo + len(images))) else None
+        return (file, images) if np.array_equal(self.rows, np.arange(lo, lo + len(images))) else None
 
 
 def find_earlier(stores: Path, source: CelebA, data: Data) -> Earlier | None:

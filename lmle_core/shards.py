@@ -106,11 +106,14 @@ def _ingest_shard(partial: Path, shard: int, earlier: Earlier | None) -> ShardRe
                 quarantined.append((name, known.reasons[name]))
         except ValueError as error:
             quarantined.append((name, str(error)))
-    known.copy(copied, pixels)
     digests[copied] = known.digests[copied]
     file = chunk_file(partial, shard)
     file.unlink(missing_ok=True)  # a link of an interrupted attempt shares its bytes with the earlier store
-    if not (copied.all() and _linked(known.whole_chunk(size), file)):
+    whole = known.whole_chunk(size) if copied.all() else None
+    if whole is not None and _linked(whole[0], file):
+        pixels = whole[1]
+    else:
+        known.copy(copied, pixels)
         images[lo:hi] = pixels
     source_digests[lo:hi] = digests
     with ThreadPoolExecutor(1) as disk:  # waiting for it takes about as long as the digest
@@ -136,10 +139,8 @@ def _readers(group: zarr.Group, lo: int, names: Sequence[str | None]) -> Iterato
         first += rows
 
 
-def _linked(chunk: Path | None, file: Path) -> bool:
-    """Make a second name for the chunk of an earlier store, if there is one and the file system can."""
-    if chunk is None:
-        return False
+def _linked(chunk: Path, file: Path) -> bool:
+    """Make a second name for the chunk of an earlier store, where the file system can."""
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         file.hardlink_to(chunk)
