@@ -60,7 +60,7 @@ class Data(Section):
     )
     more: tuple[Location, ...] = Field(
         (),
-        description="Folders in CelebA's layout, or URLs, whose images are appended in this order; no name occurs twice.",
+        description="Folders in CelebA's layout, or URLs, whose images are appended in this order; names differ.",
     )
     source: Literal["faces", "digits"] = Field(
         "faces", description="Without a directory: procedural faces, or scikit-learn's digits over photographs."
