@@ -69,6 +69,7 @@ def process(name: str, given: Mapping[str, str]) -> tuple[tuple[str, ...], dict[
     at = {**DEFAULTS, **given}
     workspace, host = settings.workspace_path(Path(at.get("LMLE_WORKSPACE") or "workspace")), at["LMLE_HOST"]
     port = {key: str(urlsplit(at[key]).port) for key in DEFAULTS if "://" in at[key]}
+    arguments: tuple[str, ...]
     match name:
         case "prefect":
             arguments = ("prefect", "server", "start", "--host", host, "--port", port["PREFECT_API_URL"])

@@ -1,9 +1,10 @@
 """The network f(x): a trunk shared by all attributes, an embedding head an attribute, and a classifier beside them."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -84,7 +85,8 @@ class Network(nn.Module):
 
 def cpu_has_bfloat16() -> bool:
     """Whether this CPU multiplies in bfloat16; where not, torch's emulation is ten times slower than float32."""
-    return bool(getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16"))
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16"))
 
 
 def build_network(spec: NetworkSpec, seed: int) -> Network:

@@ -60,7 +60,7 @@ def predict_parts(
         write_atomically(partial / REQUEST, json.dumps(request, indent=1))
         parts = [source.part(lo, min(lo + part, number)) for lo in range(0, number, part)]
         done, bad = 0, list[tuple[str, str]]()
-        for count, wrong in _each(parts, folder, model, request["model"], engines, workers):
+        for count, wrong in _each(parts, folder, model, str(request["model"]), engines, workers):
             done += count
             bad += wrong
             _check_share(bad, number, quarantine)

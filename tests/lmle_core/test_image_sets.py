@@ -13,7 +13,8 @@ from lmle_core.celeba.layout import DataError
 from lmle_core.classifier import Classifier
 from lmle_core.config import Data
 from lmle_core.image_sets import open_image_set
-from lmle_core.ingest import create_store, ingest_shard, publish
+from lmle_core.ingest import create_store, publish
+from lmle_core.shards import ingest_shard
 from tests.lmle_core.celeba.small import names, write_small
 from tests.tasks.tiny_run import ATTRIBUTES, SIDE, make_run
 

@@ -47,13 +47,13 @@ def slow_judge(
     for weights in draws:
         totals: list[list[float]] = [[], []]
         for a in range(len(ATTRIBUTES)):
-            both = [slow_balanced(labels[:, a], said[:, a], weights, classes) for said in (ours, theirs)]
-            if both[0] is None or both[1] is None:
+            mine, other = (slow_balanced(labels[:, a], said[:, a], weights, classes) for said in (ours, theirs))
+            if mine is None or other is None:
                 columns[a].append(None)
                 continue
-            columns[a].append(both[0] - both[1])
-            for total, value in zip(totals, both, strict=True):
-                total.append(value)
+            columns[a].append(mine - other)
+            totals[0].append(mine)
+            totals[1].append(other)
         means.append(sum(totals[0]) / len(totals[0]) - sum(totals[1]) / len(totals[1]))
     ends = [np.quantile(means[1:], [0.025, 0.975])]
     for column in columns:
@@ -77,9 +77,9 @@ def slow_judge(
 def test_the_verdict_is_that_of_a_loop(
     ours: tuple[float, ...], theirs: tuple[float, ...], rule: Promotion, classes: int
 ) -> None:
-    arrays = sides(1, ours, theirs, classes=classes)
-    found = judge(*arrays, ATTRIBUTES, rule, classes, bootstrap=BOOTSTRAP, seed=3)
-    points, ends, promoted = slow_judge(*arrays, rule, classes)
+    labels, challenger, champion = sides(1, ours, theirs, classes=classes)
+    found = judge(labels, challenger, champion, ATTRIBUTES, rule, classes, bootstrap=BOOTSTRAP, seed=3)
+    points, ends, promoted = slow_judge(labels, challenger, champion, rule, classes)
     for estimate, point, interval in zip([found.gain, *found.attributes.values()], points, ends, strict=True):
         assert estimate is not None
         assert estimate.mean == pytest.approx(point, rel=1e-12)

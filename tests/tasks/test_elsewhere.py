@@ -105,7 +105,7 @@ def test_a_worker_that_does_not_see_the_workspace_computes_the_same(
             device="cpu", storage="s3://elsewhere/lmle", workspace=workspace, dask_address=address, dask_workers=1
         )
         with sharing(engines, workspace), Workers(engines) as workers:
-            store = data.ingest_images.fn(bucket / "celeba", "", DATA, workspace, workers)
+            store = data.ingest_images.fn(bucket / "celeba", (), "", DATA, workspace, workers)
             network, _ = make_shared(workspace, workspace / "stages" / "prior" / KEY, "prior", {}, write_network)
             made = features.features.fn(store, network, "embeddings", engines, workspace, workers)
             found = clusters.clusters.fn(store, made, None, 1, config, workspace, workers)

@@ -3,6 +3,7 @@ from pathlib import Path
 
 from lmle_core.artefact import Reference
 from lmle_core.config import Config, parse_config
+from tasks.cache import StagePolicy
 from tasks.pipeline import Stages
 from tasks.train import train
 from tasks.workers import Workers
@@ -38,8 +39,9 @@ def test_the_rule_of_promotion_changes_no_run_and_another_start_does(tmp_path: P
     warm = [replace(plain, start=start) for start in starts]
     assert [each.prior(STORE) for each in warm] == starts
     assert len({each.name(STORE) for each in (plain, *warm)}) == 3
+    policy = train.cache_policy
+    assert isinstance(policy, StagePolicy)
     keys = {
-        train.cache_policy.key({"store": STORE, "clusters": STORE, "previous": start, "number": 1})
-        for start in (STORE, *starts)
+        policy.key({"store": STORE, "clusters": STORE, "previous": start, "number": 1}) for start in (STORE, *starts)
     }
     assert len(keys) == 3

@@ -36,7 +36,7 @@ class Served:
 
     url: str
     root: Path
-    expected: list[dict[str, float]]
+    expected: list[dict[str, Any]]
 
     def ask(self, **payload: Any) -> tuple[int, Any]:
         """Status and answer."""

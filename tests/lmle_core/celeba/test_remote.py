@@ -16,8 +16,9 @@ from lmle_core.celeba.checksums import check_sums
 from lmle_core.celeba.images import FOLDER, open_images
 from lmle_core.celeba.layout import DataError
 from lmle_core.config import Data, load_config
-from lmle_core.ingest import create_store, ingest_shard, publish
+from lmle_core.ingest import create_store, publish
 from lmle_core.location import LocationError, locate
+from lmle_core.shards import ingest_shard
 from lmle_core.store import ImageStore
 from tests.lmle_core.celeba.small import jpeg, names, write_small, zip_images
 from tests.object_store import PUBLIC, ObjectStore

@@ -33,7 +33,9 @@ def test_each_attribute_has_its_row_the_strongest_drift_on_top(attributes: int) 
     strongest = [max(by_name[name].label_psi, by_name[name].cluster_psi) for name in names]
     assert strongest == sorted(strongest)
     for line, field in zip(rates.lines, ("known_rate", "new_rate"), strict=True):
-        np.testing.assert_allclose(line.get_xdata(), [100 * getattr(by_name[name], field) for name in names])
+        np.testing.assert_allclose(
+            np.asarray(line.get_xdata()), [100 * getattr(by_name[name], field) for name in names]
+        )
     marks: Any = indices.collections
     for mark, field, what in zip(marks, ("label_psi", "cluster_psi"), ("labels", "clusters"), strict=True):
         expected = [getattr(by_name[name], field) for name in names]
