@@ -27,6 +27,7 @@ FACES = 32
 LOADS = ((1, 1), (4, 1), (16, 1), (4, 16))
 """Clients that ask at the same time, and images in each request."""
 ROUNDS, REQUESTS = 3, 64
+"""Requests of a round, of all clients together."""
 CENTROIDS = 10
 NOTE = (
     "Every client sends the next request when it has its answer, on one connection; the clients share the cores with "
@@ -64,7 +65,7 @@ def measure_serving(config: Config, folder: Path) -> Json:
             for load in loads:
                 ask_together(url, faces, load)
             for images, seconds in in_process.items():
-                for start in range(0, REQUESTS, int(images)):
+                for start in range(0, REQUESTS * int(images), int(images)):
                     begun = time.perf_counter()
                     classifier.classify([faces[i % FACES] for i in range(start, start + int(images))])
                     seconds.append(time.perf_counter() - begun)
@@ -129,12 +130,11 @@ def _ask(connection: http.client.HTTPConnection, body: bytes) -> list[dict[str, 
 def ask_together(url: str, faces: list[bytes], load: Json) -> None:
     """One round of a load: all clients at once; appends to its `wall` and `seconds`."""
     clients, images = load["clients"], load["images"]
-    requests = max(clients, REQUESTS // images)
 
     def client(number: int) -> Iterator[float]:
         bodies = [
             _body([faces[(request * images + i) % len(faces)] for i in range(images)])
-            for request in range(number, requests, clients)
+            for request in range(number, REQUESTS, clients)
         ]
         with _connection(url) as connection:
             for body in bodies:

@@ -50,7 +50,8 @@ def predict_parts(
     source.check(classifier)
     number = len(source.names)
     say(f"{'predict':<12} {number:,} images in {images}, model {model}")
-    request = {"images": source.digest, "model": files_digest(model), "part": part}
+    digest = files_digest(model)
+    request = {"images": source.digest, "model": digest, "part": part}
     _check_out(out, request)
     progress = Progress("predict", "images")
 
@@ -60,7 +61,7 @@ def predict_parts(
         write_atomically(partial / REQUEST, json.dumps(request, indent=1))
         parts = [source.part(lo, min(lo + part, number)) for lo in range(0, number, part)]
         done, bad = 0, list[tuple[str, str]]()
-        for count, wrong in _each(parts, folder, model, str(request["model"]), engines, workers):
+        for count, wrong in _each(parts, folder, model, digest, engines, workers):
             done += count
             bad += wrong
             _check_share(bad, number, quarantine)

@@ -63,7 +63,8 @@ def serve(directory: Path) -> Iterator[ObjectStore]:
         server = subprocess.Popen(
             [
                 weed, "server", f"-dir={directory}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3",
-                f"-s3.config={directory}/identities.json", "-s3.autoCreateBucket=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
+                f"-s3.config={directory}/identities.json", "-s3.autoCreateBucket=false", "-s3.port.iceberg=0",
+                "-s3.port.lance=0",
                 f"-s3.localSocket={directory}/s3.sock", "-master.telemetry=false", "-master.volumeSizeLimitMB=64",
                 "-volume.max=50", *(f"-{name}={port}" for name, port in ports.items()),
             ],

@@ -65,7 +65,7 @@ def served(mlflow_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         (root / f"{seed}.jpg").write_bytes(jpeg(seed))
     classifier = Classifier.load(run)
     found = classifier.classify([jpeg(seed) for seed in range(FACES)])
-    expected = [
+    expected: list[dict[str, Any]] = [
         {
             key: value
             for a, name in enumerate(ATTRIBUTES)
@@ -141,9 +141,9 @@ def test_bad_rows_are_named_and_harm_no_other_request(served: Served) -> None:
 
 
 def test_the_benchmark_times_every_request(served: Served) -> None:
-    load: dict[str, Any] = {"clients": 4, "images": 16, "wall": [], "seconds": []}
+    load: dict[str, Any] = {"clients": 4, "images": 2, "wall": [], "seconds": []}
     ask_together(served.url, [jpeg(seed) for seed in range(FACES)], load)
-    assert [len(seconds) for seconds in load["seconds"]] == [max(4, REQUESTS // 16)]
+    assert [len(seconds) for seconds in load["seconds"]] == [REQUESTS]
     assert all(0 < second <= load["wall"][0] for second in load["seconds"][0])
     with pytest.raises(RuntimeError, match=r"status 400.*row 0: not an image"):
         ask_together(served.url, [b"no image"], load)
