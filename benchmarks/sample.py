@@ -183,7 +183,9 @@ class Sample:
             positions = np.arange(low, min(low + BATCH, len(rows)))
             batch = images(positions)
             if low >= distinct:
-                batch = augment(batch, flip=True, shift=SHIFT, generator=seeded_generator((9, number), self.device))
+                generator = seeded_generator((9, number), self.device)
+                draws = torch.rand(3, len(batch), 1, generator=generator, device=self.device)
+                batch = augment(batch, draws, flip=True, shift=SHIFT)
             array[positions] = network(batch).embeddings.cpu().numpy()
         array.flush()
         partial.rename(path)

@@ -353,6 +353,22 @@ def status(workspace: Workspace = None) -> None:
         raise typer.Exit(1)
 
 
+@app.command("join")
+def join_training(
+    rendezvous: Annotated[str, typer.Argument(metavar="HOST:PORT", help="`engines.rendezvous` of the run.")],
+    nodes: Annotated[int, typer.Option(min=2, help="`engines.nodes` of the run.")] = 2,
+    processes: Annotated[int, typer.Option(min=1, help="Of training on this machine: one a GPU.")] = 1,
+) -> None:
+    """Lend this machine to the trainings of a run on another one, until interrupted."""
+    if not rendezvous.rpartition(":")[2].isdigit():
+        raise UsageError(f"{rendezvous}: expected HOST:PORT, as engines.rendezvous of the run")
+    from flows.interrupts import interruptible
+    from lmle_core.distributed.launch import join
+
+    with interruptible():
+        join(rendezvous, nodes, processes, print)
+
+
 @app.command()
 def doctor(data: DataFolder = None, workspace: Workspace = None) -> None:
     """Look whether this machine, a workspace and a data folder are fit for a run."""

@@ -252,6 +252,11 @@ class Engines(Section):
     parallel: int = Field(
         0, ge=0, description="Experiments of a comparison at a time; 0: one a GPU, or one a core where there is none."
     )
+    processes: int = Field(1, ge=1, description="Processes that train one network, on each node: one a GPU.")
+    nodes: int = Field(1, ge=1, description="Machines that train one network; the others run `lmle join`.")
+    rendezvous: str | None = Field(
+        None, pattern=r"^\S+:\d+$", description="This machine's name and a free port, host:port, where nodes meet."
+    )
     checkpoint: int = Field(200, ge=1, description="Training iterations between checkpoints.")
     dask_address: str | None = Field(None, description="A Dask scheduler; null: LMLE_DASK_ADDRESS, else a local one.")
     dask_workers: int = Field(0, ge=0, description="Processes of the local cluster; 0: the cores.")
@@ -263,6 +268,17 @@ class Engines(Section):
         None, description="URL of a storage that several machines' workspaces share; null: LMLE_STORAGE, else none."
     )
     workspace: Path | None = Field(None, description="Where artefacts go; null: LMLE_WORKSPACE, else ./workspace.")
+
+    @model_validator(mode="after")
+    def _nodes_meet(self) -> Self:
+        if (self.nodes > 1) != (self.rendezvous is not None):
+            raise ValueError(
+                f"nodes and rendezvous go together, found {self.nodes} and {self.rendezvous}: for several nodes name "
+                "this machine and a free port as host:port"
+            )
+        if self.nodes * self.processes > 1 and self.device.startswith("cuda:"):
+            raise ValueError(f"device {self.device!r} is one GPU, and each process takes its own: use 'cuda' or 'auto'")
+        return self
 
 
 class Config(Section):

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lmle_core.distributed.ranks import local_ranks
 from lmle_core.store import ImageStore
 
 CPU_BUDGET = 4 << 30
-"""Bytes of images that are copied into memory on a CPU; above it they are gathered from the memory maps."""
+"""Bytes of images that a training copies into memory on a CPU; above it they are gathered from the memory maps."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -76,7 +77,8 @@ class DeviceImages:
     def __init__(self, store: ImageStore, rows: np.ndarray, device: torch.device) -> None:
         self.store, self.rows, self.device = store, rows, device
         needed = len(rows) * int(np.prod(store.shape))
-        budget = int(0.6 * torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else CPU_BUDGET
+        on_gpu = device.type == "cuda"
+        budget = int(0.6 * torch.cuda.mem_get_info(device)[0]) if on_gpu else CPU_BUDGET // local_ranks()
         self.resident: Tensor | None = None
         if needed <= budget:
             self.resident = torch.empty((len(rows), *store.shape), dtype=torch.uint8, device=device)
@@ -101,21 +103,20 @@ def seeded_generator(seed: tuple[int, ...], device: torch.device | str = "cpu") 
     return torch.Generator(device).manual_seed(int(entropy))
 
 
-def augment(images: Tensor, *, flip: bool, shift: float, generator: torch.Generator) -> Tensor:
+def augment(images: Tensor, draws: Tensor, *, flip: bool, shift: float) -> Tensor:
     """Mirror half of the images and shift each by up to a share of its side, in one gather; edges are repeated.
 
     Args:
         images: uint8, shape (B, 3, H, W).
+        draws: uniform in [0, 1), shape (3, B, 1): of the shift down, the shift to the right, and the mirroring.
         flip: whether to mirror.
         shift: largest shift, as a share of the side.
-        generator: on the images' device.
 
     Returns:
         A new tensor of the same shape.
     """
-    number, channels, height, width = images.shape
+    _, channels, height, width = images.shape
     device = images.device
-    draws = torch.rand(3, number, 1, generator=generator, device=device)
     rows = torch.arange(height, device=device) + _offset(draws[0], shift, height)
     columns = torch.arange(width, device=device) + _offset(draws[1], shift, width)
     rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from lmle_core.distributed.batch_norm import normalise_over_ranks
+from lmle_core.distributed.ranks import refuse_different, sum_gradients, writes
 from lmle_core.network import Network
 
 CHECKPOINT = "checkpoint.pt"
@@ -78,7 +80,7 @@ def optimise(
     optimiser_state: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Trained:
-    """Train a network in place, with AdamW.
+    """Train a network in place, with AdamW; several processes train it together (see `lmle_core.distributed.ranks`).
 
     Args:
         network: on its device.
@@ -93,11 +95,14 @@ def optimise(
 
     Raises:
         FloatingPointError: when the loss is not finite, with the iteration and the figures.
+        RuntimeError: when processes that train together begin with different networks.
     """
+    normalise_over_ranks(network)
     optimiser = make_optimiser(network, weight_decay)
     if optimiser_state is not None:
         optimiser.load_state_dict(optimiser_state)
     first, curves = _restore(directory, network, optimiser)
+    refuse_different(network, first)
     network.train()
     begun = time.perf_counter()
     done = first
@@ -108,6 +113,7 @@ def optimise(
         loss, figures = objective(network, iteration)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        sum_gradients(network.parameters())
         optimiser.step()
         done = iteration + 1
         if iteration % CURVE_EVERY == 0 or done == iterations:
@@ -119,7 +125,7 @@ def optimise(
             curves.append({"iteration": iteration, "learning_rate": rate, **values})
             if progress is not None:
                 progress(done, iterations)
-        if done % checkpoint_every == 0 and done < iterations:
+        if done % checkpoint_every == 0 and done < iterations and writes():
             _save(directory, network, optimiser, done, curves)
     network.eval()
     return Trained(curves, optimiser.state_dict(), done - first, time.perf_counter() - begun)

@@ -11,10 +11,12 @@ from torch import Tensor
 
 from lmle_core.config import Config
 from lmle_core.device import DeviceImages, augment, seeded_generator
+from lmle_core.distributed.ranks import gathered, share, writes
 from lmle_core.losses import cross_entropy
 from lmle_core.network import (
     Network,
     NetworkSpec,
+    Output,
     build_network,
     load_network,
     load_trunk_weights,
@@ -51,16 +53,24 @@ class Classification:
         """Mean cross-entropy over the batch and the attributes."""
         training = self.config.training
         positions = Uniform(len(self.images), training.batch, self.seed)(iteration)
-        images = augmented(self.images, positions, self.config, (*self.seed, iteration))
-        logits = network(images).logits
+        logits = forwarded(network, self.images, positions, self.config, (*self.seed, iteration)).logits
         loss = cross_entropy(logits, self.labels[torch.from_numpy(positions).to(logits.device)]).mean()
         return loss, {"loss_bce": loss.detach()}
 
 
+def forwarded(
+    network: Network, images: DeviceImages, positions: np.ndarray, config: Config, seed: tuple[int, ...]
+) -> Output:
+    """What a network makes of a batch of augmented images; each of several processes forwards its share of them."""
+    output = network(augmented(images, positions, config, seed))
+    return Output(*(gathered(part, len(positions)) for part in output))
+
+
 def augmented(images: DeviceImages, positions: np.ndarray, config: Config, seed: tuple[int, ...]) -> Tensor:
-    """The images at the positions, augmented by draws from the seed alone."""
-    generator = seeded_generator(seed, images.device)
-    return augment(images(positions), flip=config.training.flip, shift=config.training.shift, generator=generator)
+    """This process's share of the images at the positions, augmented by draws from the seed alone."""
+    own, generator = share(len(positions)), seeded_generator(seed, images.device)
+    draws = torch.rand(3, len(positions), 1, generator=generator, device=images.device)
+    return augment(images(positions[own]), draws[:, own], flip=config.training.flip, shift=config.training.shift)
 
 
 def network_spec(store: ImageStore, config: Config) -> NetworkSpec:
@@ -184,9 +194,10 @@ def _train(
         checkpoint_every=config.engines.checkpoint,
         progress=progress,
     )
-    save_network(network, directory)
-    (directory / "curves.json").write_text(json.dumps(trained.curves))
-    (directory / CHECKPOINT).unlink(missing_ok=True)
+    if writes():
+        save_network(network, directory)
+        (directory / "curves.json").write_text(json.dumps(trained.curves))
+        (directory / CHECKPOINT).unlink(missing_ok=True)
     return trained
 
 

@@ -10,6 +10,7 @@ from lmle_core.artefact import Reference
 from lmle_core.classifier import Classifier
 from lmle_core.config import Config, ConfigError
 from lmle_core.device import choose_device
+from lmle_core.distributed.job import check_processes
 from lmle_core.health import refuse_collapse
 from lmle_core.network import SIX_LAYER
 from lmle_core.prior import class_count, network_spec
@@ -27,7 +28,7 @@ class QualityGateError(RuntimeError):
 
 
 def check_settings(config: Config) -> None:
-    """Refuse a device, a trunk, folders or a weights file that are not to be had, before any stage.
+    """Refuse devices, a trunk, folders or a weights file that are not to be had, before any stage.
 
     Raises:
         ConfigError: with what to set instead.
@@ -36,6 +37,7 @@ def check_settings(config: Config) -> None:
         raise ConfigError("data.more: there is no folder to append to with data.source 'digits'; give data.directory")
     try:
         choose_device(config.engines.device)
+        check_processes(config)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     if config.trunk.kind != SIX_LAYER:

@@ -5,9 +5,10 @@ from pathlib import Path
 from lmle_core.artefact import Reference, file_digest
 from lmle_core.classifier import MODEL
 from lmle_core.config import Config
-from lmle_core.device import choose_device, set_threads
+from lmle_core.distributed.job import Job
+from lmle_core.distributed.launch import carry_out
 from lmle_core.network import WEIGHTS
-from lmle_core.prior import fit_pca, make_prior, train_classifier
+from lmle_core.prior import fit_pca
 from lmle_core.store import TRAIN, ImageStore
 from lmle_core.training import images_seen
 from tasks.progress import Progress
@@ -24,17 +25,14 @@ PCA_VIEW = ("seed", "prior.components")
 def prior(directory: Path, store: Reference, config: Config, weights: str | None, workspace: Path) -> None:
     """Pre-train, or fit, what gives the first features; `weights` is the digest of the configured file."""
     del weights  # part of the key
-    set_threads(config.engines.threads)
-    device = choose_device(config.engines.device)
-    make_prior(ImageStore.open(store.path), config, device, directory, Progress("prior", "iterations"))
+    carry_out(Job(kind="prior", store=store.path, directory=directory, config=config), Progress("prior", "iterations"))
 
 
 @stage("bce", "lmle_core.prior", resume=True, exclusive=True)
 def bce(directory: Path, store: Reference, config: Config, epochs: float, workspace: Path) -> None:
     """Train the BCE baseline for as many images as the whole run sees."""
-    set_threads(config.engines.threads)
-    device = choose_device(config.engines.device)
-    train_classifier(ImageStore.open(store.path), config, device, directory, epochs, Progress("bce", "iterations"))
+    job = Job(kind="bce", store=store.path, directory=directory, config=config, epochs=epochs)
+    carry_out(job, Progress("bce", "iterations"))
 
 
 @stage("pca", "lmle_core.prior")

@@ -6,10 +6,11 @@ from lmle_core.artefact import Reference
 from lmle_core.clusters import Clusters
 from lmle_core.config import Config
 from lmle_core.device import choose_device, set_threads
+from lmle_core.distributed.job import Job
+from lmle_core.distributed.launch import carry_out
 from lmle_core.features import Features
-from lmle_core.quintuplets import Quintuplets
 from lmle_core.store import TRAIN, ImageStore
-from lmle_core.training import mine_quintuplets, mining_subset, train_round
+from lmle_core.training import mine_quintuplets, mining_subset
 from tasks.progress import Progress
 from tasks.stage import stage
 
@@ -52,15 +53,14 @@ def train(
     workspace: Path,
 ) -> None:
     """Train one round."""
-    set_threads(config.engines.threads)
-    train_round(
-        number,
-        ImageStore.open(store.path),
-        Clusters.load(Path(clusters.path)),
-        Path(previous.path),
-        config,
-        choose_device(config.engines.device),
-        directory,
-        quintuplets=Quintuplets.load(Path(table.path)) if table else None,
-        progress=Progress(f"train {number}", "iterations"),
+    job = Job(
+        kind="round",
+        store=store.path,
+        directory=directory,
+        config=config,
+        number=number,
+        clusters=clusters.path,
+        previous=previous.path,
+        quintuplets=table.path if table else None,
     )
+    carry_out(job, Progress(f"train {number}", "iterations"))

@@ -9,7 +9,7 @@ from torch import Tensor
 from lmle_core.config import Config
 from lmle_core.device import DeviceImages
 from lmle_core.network import Network, Output
-from lmle_core.prior import augmented
+from lmle_core.prior import forwarded
 from lmle_core.sampling import Uniform
 
 
@@ -48,5 +48,5 @@ class Lesson:
             positions: shape (B,), of the images within the lesson.
             iteration: what the augmentation is drawn from, besides the seed.
         """
-        output = network(augmented(self.images, positions, self.config, (*self.seed, iteration)))
+        output = forwarded(network, self.images, positions, self.config, (*self.seed, iteration))
         return output, self.labels[torch.from_numpy(positions).to(self.labels.device)]

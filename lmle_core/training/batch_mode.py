@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lmle_core.losses import Headers, batch_quintuplet_distances, cross_entropy, softmax_ratio, triple_header_hinge
 from lmle_core.network import Network, Output
-from lmle_core.prior import augmented
+from lmle_core.prior import forwarded
 from lmle_core.sampling import Sampler
 from lmle_core.training.context import Round, figures_of
 
@@ -22,7 +22,7 @@ class BatchObjective:
     def __call__(self, network: Network, iteration: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The class-cost weighted mean over anchors and attributes, plus the weighted BCE."""
         positions = self.sampler(iteration)
-        output = network(augmented(self.round.images, positions, self.round.config, (*self.round.seed, iteration)))
+        output = forwarded(network, self.round.images, positions, self.round.config, (*self.round.seed, iteration))
         picks = self.round.on_device(positions)
         return weighed(self.round, output, picks, self._headers(output, picks, iteration))
 

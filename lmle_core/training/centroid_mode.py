@@ -8,12 +8,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from lmle_core.centroid_margin import centroid_margin
-from lmle_core.features import BATCH
+from lmle_core.distributed.ranks import of_first
 from lmle_core.network import Network
-from lmle_core.prior import augmented
+from lmle_core.prior import forwarded
 from lmle_core.sampling import Sampler
 from lmle_core.training.batch_mode import weighed
-from lmle_core.training.context import Round
+from lmle_core.training.context import Round, embedded
 
 SAMPLE = 4096
 """Training images, at most, whose embeddings the centroids are means of."""
@@ -41,7 +41,7 @@ class CentroidObjective:
             self._move(network, iteration)
         assert self._centroids is not None
         positions = self.sampler(iteration)
-        output = network(augmented(self.round.images, positions, config, (*self.round.seed, iteration)))
+        output = forwarded(network, self.round.images, positions, config, (*self.round.seed, iteration))
         picks = self.round.on_device(positions)
         class_margin, cluster_margin = config.loss.angles
         headers = centroid_margin(
@@ -63,18 +63,12 @@ class CentroidObjective:
         generator = np.random.default_rng((*self.round.seed, iteration, 2))
         number = len(self.round.images)
         sample = np.sort(generator.choice(number, min(SAMPLE, number), replace=False))
-        network.eval()
-        embeddings = torch.cat(
-            [
-                network(self.round.images(sample[low : low + BATCH])).embeddings
-                for low in range(0, len(sample), BATCH)
-            ]
-        )  # fmt: skip
-        network.train()
+        embeddings = embedded(network, self.round.images, sample)
         members = functional.one_hot(
             self.round.assignment[self.round.on_device(sample)].T, self.round.cluster_class.shape[1]
         ).to(embeddings.dtype)  # (A, S, K)
         sums = members.transpose(1, 2) @ embeddings.transpose(0, 1)
         siblings = self.round.cluster_class[:, :, None] == self.round.cluster_class[:, None, :]  # (A, K, K)
         of_class = siblings.to(sums.dtype) @ sums
-        self._centroids = functional.normalize(torch.where(members.any(1)[..., None], sums, of_class), dim=-1)
+        means = functional.normalize(torch.where(members.any(1)[..., None], sums, of_class), dim=-1)
+        self._centroids = of_first(means)

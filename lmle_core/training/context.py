@@ -1,4 +1,4 @@
-"""What one round of training sees, and what is logged of its loss."""
+"""What one round of training sees, how it embeds it meanwhile, and what is logged of its loss."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,10 @@ from torch import Tensor
 
 from lmle_core.config import Config
 from lmle_core.device import DeviceImages, seeded_generator
+from lmle_core.distributed.ranks import gathered, share
+from lmle_core.features import BATCH
 from lmle_core.losses import Headers
+from lmle_core.network import Network
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,16 @@ class Round:
     def generator(self, iteration: int) -> torch.Generator:
         """Draws the pools of an iteration."""
         return seeded_generator((*self.seed, iteration, 1), self.labels.device)
+
+
+@torch.no_grad()
+def embedded(network: Network, images: DeviceImages, positions: np.ndarray) -> Tensor:
+    """Embeddings, shape (n, A, d), of images as they are, by a network in training; its statistics stay as they are."""
+    own = positions[share(len(positions))]
+    network.eval()
+    parts = [network(images(own[low : low + BATCH])).embeddings for low in range(0, max(1, len(own)), BATCH)]
+    network.train()
+    return gathered(torch.cat(parts), len(positions))
 
 
 def figures_of(headers: Headers, kind: str) -> dict[str, Tensor]:

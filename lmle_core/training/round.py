@@ -10,6 +10,7 @@ import torch
 from lmle_core.clusters import Clusters
 from lmle_core.config import Config
 from lmle_core.device import DeviceImages
+from lmle_core.distributed.ranks import writes
 from lmle_core.losses import class_costs
 from lmle_core.margins import margins_of
 from lmle_core.network import load_network, save_network
@@ -99,13 +100,14 @@ def train_round(
         optimiser_state=state,
         progress=progress,
     )
-    save_network(network, directory)
-    torch.save(trained.optimiser, directory / OPTIMISER)
-    (directory / "curves.json").write_text(json.dumps(trained.curves))
-    images = trained.iterations * images_of_a_batch(config)  # of this process: a continued training counts its part
-    speed = {"images": images, "seconds": round(trained.seconds, 3)}
-    (directory / "speed.json").write_text(json.dumps(speed))
-    (directory / CHECKPOINT).unlink(missing_ok=True)
+    if writes():
+        save_network(network, directory)
+        torch.save(trained.optimiser, directory / OPTIMISER)
+        (directory / "curves.json").write_text(json.dumps(trained.curves))
+        images = trained.iterations * images_of_a_batch(config)  # of this attempt: a continued training counts its part
+        speed = {"images": images, "seconds": round(trained.seconds, 3)}
+        (directory / "speed.json").write_text(json.dumps(speed))
+        (directory / CHECKPOINT).unlink(missing_ok=True)
     return trained
 
 

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from lmle_core.config import Config
-from lmle_core.features import BATCH
+from lmle_core.distributed.ranks import from_first
 from lmle_core.losses import QuintupletDistances, cross_entropy, euclidean, triple_header_hinge
 from lmle_core.network import Network
-from lmle_core.prior import augmented
+from lmle_core.prior import forwarded
 from lmle_core.quintuplets import Quintuplets, mine
-from lmle_core.training.context import Round, figures_of
+from lmle_core.training.context import Round, embedded, figures_of
 
 
 @dataclass
@@ -49,7 +49,7 @@ class TableObjective:
             picks = np.searchsorted(self._held, picks)
         members, attribute = self.quintuplets.members(picks), self.quintuplets.attribute[picks]
         unique, inverse = np.unique(members.clip(min=0), return_inverse=True)
-        output = network(augmented(self.round.images, unique, config, (*self.round.seed, iteration)))
+        output = forwarded(network, self.round.images, unique, config, (*self.round.seed, iteration))
         places = self.round.on_device(inverse.reshape(members.shape))
         attributes = self.round.on_device(attribute.astype(np.int64))
         vectors = output.embeddings[places, attributes[:, None]]  # (Q, 5, d)
@@ -89,22 +89,19 @@ class TableObjective:
     def _mine(self, network: Network, iteration: int) -> None:
         ahead = range(iteration, iteration + self.round.config.quintuplets.redraw)
         self._held = np.unique(np.concatenate([self._draw(each) for each in ahead]))
-        network.eval()
-        with torch.inference_mode():
-            parts = [
-                network(self.round.images(self.subset[low : low + BATCH])).embeddings.cpu().numpy()
-                for low in range(0, len(self.subset), BATCH)
-            ]
-        network.train()
-        self.quintuplets = mine_quintuplets(
-            np.concatenate(parts),
-            self.round.labels.cpu().numpy()[self.subset],
-            self.round.assignment.cpu().numpy()[self.subset],
-            self.subset,
-            self.round.config,
-            (*self.round.seed, iteration),
-            self.round.labels.device,
-            anchors=(self._attribute[self._held], np.searchsorted(self.subset, self._anchor[self._held])),
+        embeddings = embedded(network, self.round.images, self.subset).cpu().numpy()
+        anchors = self._attribute[self._held], np.searchsorted(self.subset, self._anchor[self._held])
+        self.quintuplets = from_first(
+            lambda: mine_quintuplets(
+                embeddings,
+                self.round.labels.cpu().numpy()[self.subset],
+                self.round.assignment.cpu().numpy()[self.subset],
+                self.subset,
+                self.round.config,
+                (*self.round.seed, iteration),
+                self.round.labels.device,
+                anchors=anchors,
+            )
         )
 
 

@@ -76,6 +76,7 @@ def images(tmp_path: Path) -> Path:
         (["predict", "latest", "/no/such/folder", "--out", "x"], "--out takes one folder"),
         (["neighbours", "latest", "/no/such/image.jpg"], "/no/such/image.jpg: no such file"),
         (["up", "--prefect-port", "99999"], "Invalid value for '--prefect-port'"),
+        (["join", "node0"], "node0: expected HOST:PORT, as engines.rendezvous of the run"),
     ],
 )  # fmt: skip
 def test_wrong_usage_is_refused_by_name_before_anything_starts(
