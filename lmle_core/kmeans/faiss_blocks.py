@@ -34,7 +34,9 @@ class FaissBlocks(OrderedBlocks):
     def _each(self, centroids: Centroids) -> Iterator[Assigned]:
         one = bind(self._one, k=centroids.values.shape[1], indexes=_indexes(centroids))
         numbers = range(len(self._ranges))
-        yield from in_threads(one, numbers, self.device, threads=self._threads, initialise=_single_thread)
+        yield from self._in_spans(
+            in_threads(one, numbers, self.device, threads=self._threads, initialise=_single_thread)
+        )
 
     def _one(self, number: int, k: int, indexes: Indexes) -> Assigned:
         lo, hi = self._ranges[number]

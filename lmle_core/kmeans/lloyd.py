@@ -8,13 +8,14 @@ import torch
 from numpy.typing import NDArray
 
 from lmle_core.kmeans.centroids import Centroids, Partial, update
+from lmle_core.kmeans.ordered import Slots
 from lmle_core.kmeans.source import Rows
 
 
 class Blocks(Protocol):
     """An engine: it holds the rows in blocks, and assigns them all to given centroids.
 
-    Partials of the blocks are added in the blocks' order, whichever engine computes them, where, and when.
+    Partials are added in the blocks' order, span by span, whichever engine computes them, where, and when.
     """
 
     @property
@@ -25,8 +26,8 @@ class Blocks(Protocol):
     def device(self) -> torch.device:
         """Where it computes."""
 
-    def assign(self, centroids: Centroids) -> tuple[Partial, NDArray[np.int32]]:
-        """Every row to the nearest slot of its class; the slot of each row, int32 (n, A)."""
+    def assign(self, centroids: Centroids) -> tuple[Partial, Slots]:
+        """Every row to the nearest slot of its class: what the rows add up to, and what gives the slots."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,7 @@ def lloyd(blocks: Blocks, centroids: Centroids, iterations: int, tolerance: floa
         history.append(float(partial.inertia.sum()))
         centroids, fall = update(centroids, partial)
         if len(history) == iterations or fall.sum() <= tolerance * history[-1]:
-            return Fit(centroids, slots, partial.counts, np.maximum(partial.inertia - fall, 0), tuple(history))
+            return Fit(centroids, slots(), partial.counts, np.maximum(partial.inertia - fall, 0), tuple(history))
 
 
 def _check_finite(partial: Partial) -> None:

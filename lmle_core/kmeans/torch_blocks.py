@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial as bind
+from functools import reduce
 
 import numpy as np
 import torch
@@ -58,7 +59,8 @@ class TorchBlocks(OrderedBlocks):
         if self._device.type != "cpu":
             yield self._all(prepared)
             return
-        yield from in_threads(bind(self._one, prepared), range(len(self._ranges)), self._device, threads=self._threads)
+        numbers = range(len(self._ranges))
+        yield from self._in_spans(in_threads(bind(self._one, prepared), numbers, self._device, threads=self._threads))
 
     def _one(self, prepared: Prepared, number: int) -> Assigned:
         total, slots = assign_block(*self._block(number), prepared)
@@ -66,13 +68,14 @@ class TorchBlocks(OrderedBlocks):
 
     def _all(self, prepared: Prepared) -> Assigned:
         """All blocks at once: added up on the device, in their order, and copied from there once."""
-        total: Sums | None = None
         found = []
-        for number in range(len(self._ranges)):
-            one, slots = assign_block(*self._block(number), prepared)
-            total = one if total is None else total.add(one)
+
+        def one(number: int) -> Sums:
+            total, slots = assign_block(*self._block(number), prepared)
             found.append(slots)
-        assert total is not None
+            return total
+
+        total = reduce(Sums.add, (reduce(Sums.add, map(one, span)) for span in self._spans))
         return total.partial(), torch.cat(found).cpu().numpy()
 
     def _block(self, number: int) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ import torch
 from distributed import Client, LocalCluster
 
 from lmle_core.kmeans import ArrayRows, Centroids, Fit, Partial, StoredRows, lloyd
+from lmle_core.kmeans.ordered import Slots
 from lmle_core.kmeans.torch_blocks import TorchBlocks
 from tasks.kmeans_blocks import DaskBlocks
 from tests.lmle_core.kmeans.random_rows import first_centroids, random_rows
@@ -71,7 +72,7 @@ class LosesAWorker:
     def device(self) -> torch.device:
         return self.blocks.device
 
-    def assign(self, centroids: Centroids) -> tuple[Partial, np.ndarray]:
+    def assign(self, centroids: Centroids) -> tuple[Partial, Slots]:
         self.passes += 1
         if self.passes == 3:
             victim = next(iter(self.client.run(os.getpid).values()))

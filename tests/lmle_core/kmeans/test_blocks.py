@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmle_core.kmeans import Fit, StoredRows, lloyd
+from lmle_core.kmeans import Fit, StoredRows, lloyd, ordered
 from lmle_core.kmeans.faiss_blocks import FaissBlocks
 from lmle_core.kmeans.torch_blocks import TorchBlocks
 from tests.lmle_core.kmeans.random_rows import first_centroids, random_centroids, random_rows, slots_by_loop
@@ -38,6 +38,17 @@ def test_no_bit_depends_on_threads_or_source(tmp_path: Path) -> None:
         assert _same_bits(fit, lloyd(TorchBlocks(stored, block=256, hold=hold), START, iterations=8, tolerance=0))
 
 
+def test_many_blocks_are_added_up_in_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = lloyd(TorchBlocks(SOURCE, block=64), START, iterations=8, tolerance=0)
+    monkeypatch.setattr(ordered, "SPANS", 5)
+    spans = [
+        lloyd(TorchBlocks(SOURCE, threads=threads, block=64), START, iterations=8, tolerance=0) for threads in (1, 2)
+    ]
+    assert _same_bits(*spans)
+    assert (spans[0].slots == fit.slots).mean() > 0.999
+    np.testing.assert_allclose(spans[0].inertia, fit.inertia, rtol=1e-9)
+
+
 def test_faiss_finds_the_same_clusters() -> None:
     torch_fit = lloyd(TorchBlocks(SOURCE, block=256), START, iterations=8, tolerance=0)
     faiss_fit = lloyd(FaissBlocks(SOURCE, block=256), START, iterations=8, tolerance=0)
@@ -51,7 +62,7 @@ def test_faiss_assigns_as_the_loop_does(shared: bool) -> None:
     centroids = random_centroids(source, 3, 2)
     partial, slots = FaissBlocks(source, block=64).assign(centroids)
     expected, distances = slots_by_loop(source, centroids)
-    np.testing.assert_array_equal(slots, expected)
+    np.testing.assert_array_equal(slots(), expected)
     np.testing.assert_allclose(partial.inertia, distances.sum(0), rtol=1e-5)
 
 
