@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from lmle_core.quintuplets.ordered import NONE, Ordered, run_bounds
+from lmle_core.quintuplets.best import WHOLE, Best, Share
+from lmle_core.quintuplets.ordered import Ordered, run_bounds
 
 FARTHEST_OWN, NEAREST_OUTSIDE, FARTHEST_OUTSIDE, IMPOSTOR = range(4)
 
 
-def exact(ordered: Ordered, anchors: NDArray[np.int64] | None, block: int) -> Tensor:
-    """Places of p+, p-, p-- and n of each anchor; -1 where there is none.
+def exact(ordered: Ordered, anchors: NDArray[np.int64] | None, block: int, share: Share = WHOLE) -> Best:
+    """p+, p-, p-- and n of each anchor.
 
     A block of anchors lies in one cluster, and its candidates in ranges of places that are candidates for the same
     searches, so nothing is masked. With all rows as anchors a block meets only the rows from its own on: each distance
@@ -25,9 +26,10 @@ def exact(ordered: Ordered, anchors: NDArray[np.int64] | None, block: int) -> Te
         ordered: the rows.
         anchors: places (Q,); None: all, in their order.
         block: distances at a time, as the side of a square.
+        share: of the blocks of anchors.
 
     Returns:
-        int64 (4, Q).
+        The best that the share's blocks have seen; `Best.merge` makes those of all shares the best of all, bit by bit.
 
     Corner cases: ties go to the lowest place; an anchor is no candidate for its own p+.
     """
@@ -40,9 +42,9 @@ def exact(ordered: Ordered, anchors: NDArray[np.int64] | None, block: int) -> Te
     own = torch.from_numpy(places).to(rows.device)
     if not everyone:
         left = left[own]
-    best = _Best(len(places), rows.device)
+    best = Best.none(len(places), rows.device)
     memory = rows.new_empty(block * block)
-    for lo, hi in _blocks(ordered.clusters[places], block):
+    for lo, hi in share.of(_blocks(ordered.clusters[places], block)):
         step = block * block // (hi - lo)
         for searches, first, last in _ranges(ordered, int(places[lo])):
             start = max(first, lo) if everyone else first
@@ -58,9 +60,7 @@ def exact(ordered: Ordered, anchors: NDArray[np.int64] | None, block: int) -> Te
                     best.see(search, lo, hi, low, *_greatest_of_rows(closeness))
                     if everyone:
                         best.see(search, low, high, lo, *_greatest_of_columns(closeness))
-    if anchors is None:
-        return best.place
-    return best.place[:, torch.from_numpy(np.searchsorted(places, anchors)).to(rows.device)]
+    return best if anchors is None else best.of(np.searchsorted(places, anchors))
 
 
 def _blocks(clusters: NDArray[np.int64], block: int) -> Iterator[tuple[int, int]]:
@@ -82,20 +82,6 @@ def _ranges(ordered: Ordered, place: int) -> list[tuple[tuple[int, ...], int, in
         (outside, hi, last),
         ((IMPOSTOR,), last, len(ordered.features)),
     ]
-
-
-class _Best:
-    """The best candidate of each anchor in each search, over candidates that are seen by rising place."""
-
-    def __init__(self, anchors: int, device: torch.device) -> None:
-        self.value = torch.full((4, anchors), -torch.inf, device=device)
-        self.place = torch.full((4, anchors), NONE, device=device)
-
-    def see(self, search: int, lo: int, hi: int, offset: int, value: Tensor, index: Tensor) -> None:
-        """The anchors lo to hi have a candidate at `offset + index`; an equal one that comes later changes nothing."""
-        best, place = self.value[search, lo:hi], self.place[search, lo:hi]
-        place.copy_(torch.where(value > best, index + offset, place))
-        torch.maximum(best, value, out=best)
 
 
 def _bar(scores: Tensor, column: Tensor) -> None:

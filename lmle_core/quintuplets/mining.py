@@ -5,9 +5,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lmle_core.quintuplets.best import WHOLE, Best, Share
 from lmle_core.quintuplets.exact import exact
-from lmle_core.quintuplets.ordered import NONE, Ordered
-from lmle_core.quintuplets.pools import pooled_other, pooled_own
+from lmle_core.quintuplets.ordered import NONE, Ordered, named
+from lmle_core.quintuplets.pools import Pools, pooled_other, pooled_own
 from lmle_core.quintuplets.table import Quintuplets
 from lmle_core.threads import in_threads
 
@@ -15,6 +16,8 @@ BLOCK = {"cpu": 768, "cuda": 8192}
 """Side of the square of distances that are computed at a time: what a core's cache holds; what fills a GPU."""
 POOLED = 4096
 """Anchors whose pools are compared at a time."""
+OWN_CLASS, OTHER_CLASSES = slice(0, 3), slice(3, 4)
+"""The searches for p+, p- and p--, and for n."""
 
 
 def mine(
@@ -39,7 +42,7 @@ def mine(
         rows: int64 (M,), what the table calls each row.
         positives: candidates for p+, and for p- and p-- together; None: all, which is exact.
         impostors: candidates for n; None: all.
-        generator: draws the pools.
+        generator: draws the pools; of a kind that can skip draws, as NumPy's default.
         device: where the distances are computed.
         block: exact searches compute a square of this side of distances at a time; memory grows with it and with M,
             not with M². None: what suits the device.
@@ -56,38 +59,74 @@ def mine(
     _check(features, labels, assignment, rows)
     m, a = labels.shape
     device = torch.device(device)
-    side = block or BLOCK[device.type]
     if anchors is None:
         attribute = np.repeat(np.arange(a, dtype=np.int64), m)
         position = np.tile(np.arange(m, dtype=np.int64), a)
     else:
         attribute, position = (np.asarray(part, dtype=np.int64) for part in anchors)
     found = np.full((4, len(attribute)), NONE, np.int64)
+    pools = Pools(positives, impostors)
+    numbers, counts = np.unique(attribute, return_counts=True)
+    before = dict(zip(numbers.tolist(), (counts.cumsum() - counts).tolist(), strict=True))
 
     def one(number: int) -> None:
-        column = features[:, number if features.shape[1] > 1 else 0]
-        ordered = Ordered.of(column, labels[:, number], assignment[:, number], device)
-        place = np.empty_like(ordered.positions)
-        place[ordered.positions] = np.arange(m)
+        ordered = Ordered.of(
+            features[:, number if features.shape[1] > 1 else 0], labels[:, number], assignment[:, number], device
+        )
         asked = np.flatnonzero(attribute == number)
-        places = place[position[asked]]
-        mined = torch.full((4, len(asked)), NONE, device=device)
-        if positives is None or impostors is None:
-            mined = exact(ordered, places, side) if anchors else exact(ordered, None, side)[:, places]
-        for lo in range(0, len(places), POOLED):
-            part = places[lo : lo + POOLED]
-            if positives is not None:
-                mined[:3, lo : lo + POOLED] = torch.stack(pooled_own(ordered, part, positives, generator))
-            if impostors is not None:
-                mined[3, lo : lo + POOLED] = pooled_other(ordered, part, impostors, generator)
-        named = np.append(rows[ordered.positions], NONE)  # -1 picks the appended -1
-        found[:, asked] = named[mined.cpu().numpy()]
+        best = mine_attribute(
+            ordered, pools, pools.generator(generator, before[number]), block=block,
+            anchors=None if anchors is None else position[asked],
+        )  # fmt: skip
+        found[:, asked] = named(best.place, rows[ordered.positions])
 
-    # Pools are drawn from one generator, so attributes with pools take their turn.
-    numbers = np.unique(attribute).tolist()
-    for _ in in_threads(one, numbers, device) if positives is None and impostors is None else map(one, numbers):
+    for _ in in_threads(one, numbers.tolist(), device):
         pass
+    pools.skip(generator, len(attribute))
     return Quintuplets(attribute.astype(np.int16), rows[position], *found)
+
+
+def mine_attribute(
+    ordered: Ordered,
+    pools: Pools,
+    generator: np.random.Generator,
+    *,
+    block: int | None = None,
+    anchors: NDArray[np.int64] | None = None,
+    share: Share = WHOLE,
+) -> Best:
+    """The quintuplets of one attribute, or a share of them.
+
+    Args:
+        ordered: its rows.
+        pools: which searches are exact.
+        generator: draws the pools of the first anchor next.
+        block: as of `mine`.
+        anchors: their positions (Q,); None: all.
+        share: of the blocks of anchors.
+
+    Returns:
+        The best candidates that the share has found, by anchor; merged with those of all other shares it has, bit by
+        bit, what a single share finds.
+    """
+    places = ordered.places if anchors is None else ordered.places[anchors]
+    device = ordered.features.device
+    best = Best.none(len(places), device)
+    if pools.positives is None or pools.impostors is None:
+        side = block or BLOCK[device.type]
+        best = exact(ordered, None, side, share).of(places) if anchors is None else exact(ordered, places, side, share)
+    if pools.positives is not None:
+        best.forget(OWN_CLASS)
+    if pools.impostors is not None:
+        best.forget(OTHER_CLASSES)
+    for low in share.of(range(0, len(places), POOLED)):
+        part = places[low : low + POOLED]
+        drawn = pools.generator(generator, low)
+        if pools.positives is not None:
+            best.set(OWN_CLASS, low, torch.stack(pooled_own(ordered, part, pools.positives, drawn)))
+        if pools.impostors is not None:
+            best.set(OTHER_CLASSES, low, pooled_other(ordered, part, pools.impostors, drawn)[None])
+    return best
 
 
 def _check(

@@ -1,6 +1,7 @@
 """An attribute's rows in the order of class, cluster and row, in which every candidate set is one or two ranges."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -35,12 +36,29 @@ class Ordered:
         device: torch.device,
     ) -> "Ordered":
         """Order the rows of one attribute: features (M, D), labels (M,), clusters (M,), each within one class."""
-        positions = np.lexsort((clusters, labels))
+        positions = in_order(labels, clusters)
         if isinstance(features, np.ndarray):
             ordered = torch.from_numpy(features[positions]).to(device)
         else:
             ordered = features.to(device)[torch.from_numpy(positions).to(device)]
         return cls(ordered, positions, _runs(labels[positions]), _runs(clusters[positions]))
+
+    @cached_property
+    def places(self) -> NDArray[np.int64]:
+        """Place of each row, shape (M,)."""
+        places = np.empty_like(self.positions)
+        places[self.positions] = np.arange(len(places))
+        return places
+
+
+def in_order(labels: NDArray[np.int8], clusters: NDArray[np.int32]) -> NDArray[np.int64]:
+    """The row at each place, of rows with these classes and clusters, all (M,)."""
+    return np.lexsort((clusters, labels))
+
+
+def named(places: Tensor, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What lies at some places, of any shape; `rows` (M,) names it by place. -1 stays -1."""
+    return np.append(rows, NONE)[places.cpu().numpy()]  # -1 picks the appended -1
 
 
 def run_bounds(values: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -1,11 +1,42 @@
 """Mining from random pools of candidates."""
 
+from copy import deepcopy
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from lmle_core.quintuplets.ordered import NONE, Ordered
+
+
+@dataclass(frozen=True)
+class Pools:
+    """How many candidates each search has; None: all, which is exact and draws nothing.
+
+    Attributes:
+        positives: for p+, and for p- and p-- together.
+        impostors: for n.
+    """
+
+    positives: int | None
+    impostors: int | None
+
+    @property
+    def draws(self) -> int:
+        """Numbers that are drawn for an anchor."""
+        return 2 * (self.positives or 0) + (self.impostors or 0)
+
+    def skip(self, generator: np.random.Generator, anchors: int) -> None:
+        """Let a generator pass over the draws of so many anchors."""
+        generator.bit_generator.advance(self.draws * anchors)  # type: ignore[attr-defined]
+
+    def generator(self, first: np.random.Generator, anchors: int) -> np.random.Generator:
+        """A copy of a generator as it will be after so many anchors: pools are the same in any order, anywhere."""
+        copy = deepcopy(first)
+        self.skip(copy, anchors)
+        return copy
 
 
 def pooled_own(

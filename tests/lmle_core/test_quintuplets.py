@@ -1,5 +1,6 @@
 """Mining equals a loop over all candidates, in float64; pools stay within their sets; corner cases of the sets."""
 
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmle_core.quintuplets import Quintuplets, mine
+from lmle_core.quintuplets import Quintuplets, mine, mining
+from lmle_core.quintuplets.best import Best, Share
+from lmle_core.quintuplets.mining import mine_attribute
+from lmle_core.quintuplets.ordered import Ordered, named
+from lmle_core.quintuplets.pools import Pools
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
@@ -154,6 +159,28 @@ def test_no_bit_depends_on_the_threads() -> None:
     finally:
         torch.set_num_threads(before)
     np.testing.assert_array_equal(found[0], found[1])
+
+
+@pytest.mark.parametrize("pools", [Pools(None, None), Pools(2, 4), Pools(None, 4), Pools(2, None)])
+@pytest.mark.parametrize("parts", [1, 2, 5])
+def test_shares_of_the_anchors_merge_into_the_whole(pools: Pools, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mining, "POOLED", 16)
+    features, labels, assignment, rows = _subset(90, 3, 6, seed=2)
+    features += (
+        np.random.default_rng(1).normal(scale=0.3, size=features.shape).astype(np.float32) * (rows % 2)[:, None, None]
+    )
+    whole = _table(
+        mine(features, labels, assignment, rows, pools.positives, pools.impostors, np.random.default_rng(0), block=7)
+    )
+    for attribute in range(3):
+        ordered = Ordered.of(
+            features[:, attribute], labels[:, attribute], assignment[:, attribute], torch.device("cpu")
+        )
+        first = pools.generator(np.random.default_rng(0), attribute * len(rows))
+        found = [mine_attribute(ordered, pools, first, block=7, share=Share(number, parts)) for number in range(parts)]
+        best = reduce(Best.merge, reversed(found))
+        members = named(best.place, rows[ordered.positions])
+        np.testing.assert_array_equal(members.T, whole[attribute * 90 : (attribute + 1) * 90, 1:])
 
 
 def test_chosen_anchors_keep_their_order() -> None:
