@@ -102,6 +102,7 @@ def process(name: str, given: Mapping[str, str]) -> tuple[tuple[str, ...], dict[
             variables = {
                 **settings.run_environment(workspace),
                 **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
+                "CUDA_VISIBLE_DEVICES": "",  # a process a core; a GPU is left to the runs, or to `dask cuda worker`
                 "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "spawn",
                 "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "300s",  # the scheduler may be starting, too
             }

@@ -131,7 +131,7 @@ class Cluster(Section):
     iterations: int = Field(20, ge=1, description="Most Lloyd iterations.")
     tolerance: float = Field(1e-3, ge=0, description="Stop when the inertia falls by less than this share.")
     engine: Literal["auto", "torch", "dask", "faiss"] = Field(
-        "auto", description="'auto': the GPU where the run has one, else Dask."
+        "auto", description="'auto': the GPU where the run has one and Dask's workers have not several, else Dask."
     )
 
 

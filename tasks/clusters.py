@@ -16,13 +16,13 @@ from tasks.workers import Workers
 
 
 def blocks_of(rows: StoredRows, engine: str, device: torch.device, workers: Workers) -> Blocks:
-    """The k-means engine: 'auto' is the GPU where the run has one, else Dask."""
+    """The k-means engine: 'auto' is the GPU where the run has one and the workers have not several, else Dask."""
     if engine == "auto":
-        engine = "torch" if device.type == "cuda" else "dask"
+        engine = "dask" if workers.outdo(device) else "torch"
     if engine == "dask":
         from tasks.kmeans_blocks import DaskBlocks
 
-        return DaskBlocks(rows, workers.client())
+        return DaskBlocks(rows, workers.client(), workers.kind())
     if engine == "faiss":
         from lmle_core.kmeans.faiss_blocks import FaissBlocks
 

@@ -13,13 +13,15 @@ from lmle_core.config import Engines
 
 ADDRESS_VARIABLE = "LMLE_DASK_ADDRESS"
 CONNECT_SECONDS = 10
-SINGLE_THREAD = {
+OWN_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "DASK_LOGGING__DISTRIBUTED": "warning",
+    "CUDA_VISIBLE_DEVICES": "",
 }
-"""Environment of owned workers; it is set before the process starts, since libraries read it when they are loaded."""
+"""Environment of owned workers; it is set before the process starts, since libraries read it when they are loaded. They
+are a process a core and leave a GPU to the run itself."""
 
 
 class DaskError(RuntimeError):
@@ -43,6 +45,18 @@ class SingleThreaded(WorkerPlugin):  # type: ignore[misc]
             sys.modules["torch"].set_num_threads(1)
 
 
+def address_of(engines: Engines) -> str | None:
+    """The scheduler that is to be used: `engines.dask_address`, else LMLE_DASK_ADDRESS; None: a cluster of its own."""
+    return engines.dask_address or os.environ.get(ADDRESS_VARIABLE) or None
+
+
+def cuda_devices() -> int:
+    """Called in a worker: how many CUDA devices it sees. Its own comes first, as `dask cuda worker` arranges it."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
 @contextmanager
 def dask_client(engines: Engines, *, own: bool = False) -> Iterator[Client]:
     """A client of `engines.dask_address`, else of the scheduler in LMLE_DASK_ADDRESS, else of a cluster of its own.
@@ -54,8 +68,8 @@ def dask_client(engines: Engines, *, own: bool = False) -> Iterator[Client]:
     Raises:
         DaskError: if no scheduler answers at the address.
     """
-    address = None if own else engines.dask_address or os.environ.get(ADDRESS_VARIABLE)
-    if address:
+    address = None if own else address_of(engines)
+    if address is not None:
         try:
             client = Client(address, timeout=CONNECT_SECONDS)
         except (OSError, TimeoutError, ValueError) as error:
@@ -68,7 +82,7 @@ def dask_client(engines: Engines, *, own: bool = False) -> Iterator[Client]:
             yield client
         return
     settings = {
-        "distributed.nanny.pre-spawn-environ": SINGLE_THREAD,
+        "distributed.nanny.pre-spawn-environ": OWN_ENVIRONMENT,
         "distributed.worker.multiprocessing-method": "spawn",
     }
     with dask.config.set(settings):

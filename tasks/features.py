@@ -1,9 +1,11 @@
 """Task: features of all images, a shard a piece, on Dask workers or on this process's GPU."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from distributed import Client, as_completed
 
 from lmle_core.artefact import Reference
 from lmle_core.config import Engines
@@ -27,35 +29,58 @@ def features(
     workers: Workers,
 ) -> None:
     """Encode every image of the store."""
-    images = ImageStore.open(store.path)
     device = choose_device(engines.device)
-    encoder = load_encoder(Path(network.path), output, device)
     progress = Progress("features", "shards")
-    if device.type == "cuda":
-        extract(encoder, images, directory, progress)
-        return
-    from distributed import as_completed
+    if workers.outdo(device):
+        extract_over(workers.client(), workers.kind(), store.path, network.path, output, directory, progress)
+    else:
+        extract(load_encoder(Path(network.path), output, device), ImageStore.open(store.path), directory, progress)
 
-    result = Features.create(directory, images.n, feature_shape(encoder, images.shape), images.shard)
+
+def extract_over(
+    client: Client,
+    kind: str,
+    store: str,
+    network: str,
+    output: Output,
+    directory: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> Features:
+    """Encode every image of a store on Dask workers, which read images and network, and write features, by path.
+
+    Args:
+        client: of the cluster.
+        kind: where the workers compute, 'cpu' or 'cuda'.
+        store: path of the images.
+        network: path of a stage's directory with an encoder.
+        output: which of the network's outputs.
+        directory: of the artefact.
+        progress: called with (shards done, shards).
+    """
+    images = ImageStore.open(store)
+    shape = feature_shape(load_encoder(Path(network), output), images.shape)
+    result = Features.create(directory, images.n, shape, images.shard)
     shards = -(-images.n // images.shard)
-    futures = workers.client().map(
-        _extract, range(shards), store=store.path, network=network.path, output=output, directory=str(directory),
+    futures = client.map(
+        _extract, range(shards), store=store, network=network, output=output, directory=str(directory), kind=kind,
         created=Features.metadata(directory).stat().st_mtime_ns, pure=False, retries=2,
     )  # fmt: skip
     for done, future in enumerate(as_completed(futures), 1):
         if (written_here := future.result()) is not None:
             result.write(*written_here)
         future.release()
-        progress(done, shards)
+        if progress is not None:
+            progress(done, shards)
     result.check()
+    return result
 
 
 def _extract(
-    number: int, store: str, network: str, output: Output, directory: str, created: int
+    number: int, store: str, network: str, output: Output, directory: str, kind: str, created: int
 ) -> tuple[int, np.ndarray] | None:
     """Write a shard's features; where this worker does not see the artefact, return their first row and them."""
     images = _store(store)
-    low, values = encode_shard(_encoder(network, output), images, number)
+    low, values = encode_shard(_encoder(network, output, kind), images, number)
     if not sees(Features.metadata(Path(directory)), created):
         return low, values
     Features.open(Path(directory)).write(low, values)
@@ -68,8 +93,8 @@ def _store(path: str) -> ImageStore:
 
 
 @lru_cache(maxsize=1)
-def _encoder(directory: str, output: Output) -> Encoder:
+def _encoder(directory: str, output: Output, kind: str) -> Encoder:
     import torch
 
     torch.set_num_threads(1)
-    return load_encoder(local(directory), output)
+    return load_encoder(local(directory), output, choose_device(kind))

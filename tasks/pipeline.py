@@ -102,7 +102,7 @@ class Stages:
             return None
         return self._do(
             train.quintuplets, store=store, features=embedded, clusters=cells, number=number,
-            config=self.config.view(*TRAINED),
+            config=self.config.view(*TRAINED), workers=self.workers,
         )  # fmt: skip
 
     def train(

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from lmle_core.artefact import Reference
 from lmle_core.clusters import Clusters
 from lmle_core.config import Config
@@ -9,10 +11,13 @@ from lmle_core.device import choose_device, set_threads
 from lmle_core.distributed.job import Job
 from lmle_core.distributed.launch import carry_out
 from lmle_core.features import Features
+from lmle_core.quintuplets.pools import Pools
 from lmle_core.store import TRAIN, ImageStore
 from lmle_core.training import mine_quintuplets, mining_subset
+from tasks.mining import LEAST, Mining, distances, mine_over
 from tasks.progress import Progress
 from tasks.stage import stage
+from tasks.workers import Workers
 
 
 @stage("quintuplets", "lmle_core.training")
@@ -24,21 +29,29 @@ def quintuplets(
     number: int,
     config: Config,
     workspace: Path,
+    workers: Workers,
 ) -> None:
     """Mine the quintuplets of a round over its random subset of the training images ('table' mode)."""
     set_threads(config.engines.threads)
     images = ImageStore.open(store.path)
     rows = images.rows(TRAIN)
     subset = mining_subset(len(rows), config, number)
-    mine_quintuplets(
-        Features.open(Path(features.path)).rows(rows[subset]),
-        images.labels[rows[subset]],
-        Clusters.load(Path(clusters.path)).assignment[subset],
-        subset,
-        config,
-        (config.seed, 6, number),
-        choose_device(config.engines.device),
-    ).save(directory)
+    seed = (config.seed, 6, number)
+    device = choose_device(config.engines.device)
+    pools = Pools(config.quintuplets.positives, config.quintuplets.impostors)
+    if distances(len(subset), len(images.attributes), pools) >= LEAST and workers.outnumber(device):
+        np.save(directory / "subset.npy", subset)
+        mining = Mining(store.path, features.path, clusters.path, str(directory / "subset.npy"), pools, seed)
+        found = mine_over(
+            workers.writers(workspace), workers.kind(), mining, directory, progress=Progress("quintuplets", "shares")
+        )
+        (directory / "subset.npy").unlink()
+    else:
+        found = mine_quintuplets(
+            Features.open(Path(features.path)).rows(rows[subset]), images.labels[rows[subset]],
+            Clusters.load(Path(clusters.path)).assignment[subset], subset, config, seed, device,
+        )  # fmt: skip
+    found.save(directory)
 
 
 @stage("train", "lmle_core.training", resume=True, exclusive=True)

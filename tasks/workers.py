@@ -1,10 +1,12 @@
 """The run's Dask cluster, started when a stage first needs it: a run that finds every stage done starts none."""
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import torch
 from distributed import Client
 
 from infra.settings import workspace_path
@@ -21,6 +23,7 @@ class Workers:
         self._stack = ExitStack()
         self._client: Client | None = None
         self._writers: Client | None = None
+        self._kind: str | None = None
 
     def client(self) -> Client:
         """The client of the configured cluster (see `tasks.dask_cluster.dask_client`)."""
@@ -29,8 +32,7 @@ class Workers:
 
             self._client = self._stack.enter_context(dask_client(self._engines))
             share_with(self._client, workspace_path(self._engines.workspace))
-            workers = len(self._client.scheduler_info(n_workers=-1)["workers"])
-            say(f"dask         {self._client.scheduler.address}, {workers} workers")
+            say(f"dask         {self._client.scheduler.address}, {self.number()} workers")
         return self._client
 
     def writers(self, workspace: Path) -> Client:
@@ -49,6 +51,40 @@ class Workers:
                 client = self._stack.enter_context(dask_client(self._engines, own=True))
             self._writers = client
         return self._writers
+
+    def number(self) -> int:
+        """How many workers there are now."""
+        return len(self.client().scheduler_info(n_workers=-1)["workers"])
+
+    def kind(self) -> str:
+        """Where the workers compute: 'cuda' where each of them has a CUDA device and the run may use one, else 'cpu'.
+
+        One kind for all: a result must not depend on which worker computed a part of it.
+        """
+        if self._kind is None:
+            self._kind = "cpu"
+            if self.at_address() and self._engines.device != "cpu":
+                from tasks.dask_cluster import cuda_devices
+
+                devices = self.client().run(cuda_devices)
+                self._kind = "cuda" if devices and all(devices.values()) else "cpu"
+        return self._kind
+
+    def at_address(self) -> bool:
+        """Whether the cluster is one at an address: it may have more than this machine has."""
+        from tasks.dask_cluster import address_of
+
+        return address_of(self._engines) is not None
+
+    def outdo(self, device: torch.device) -> bool:
+        """Whether the workers are to do what one process could on a device: on a CPU always, else with several GPUs."""
+        return device.type == "cpu" or (self.at_address() and self.kind() == "cuda" and self.number() > 1)
+
+    def outnumber(self, device: torch.device) -> bool:
+        """Whether the workers are more than what all cores here, or the GPU here, do as well without them."""
+        if not self.at_address() or not self.outdo(device):
+            return False
+        return self.kind() == "cuda" or self.number() > len(os.sched_getaffinity(0))
 
     def __enter__(self) -> Self:
         return self
