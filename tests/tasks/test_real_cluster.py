@@ -12,22 +12,24 @@ import pytest
 import torch
 from distributed import Client
 
+from lmle_core.artefact import Reference
 from lmle_core.celeba.annotations import read_celeba
 from lmle_core.clusters import cluster as clustered
-from lmle_core.config import Cluster, Data, Engines
+from lmle_core.config import Cluster, Data, Engines, parse_config
 from lmle_core.features import Features, extract, load_encoder
 from lmle_core.ingest import ingest_over
 from lmle_core.kmeans import Centroids, Partial, StoredRows, lloyd
 from lmle_core.kmeans.ordered import Slots
 from lmle_core.kmeans.torch_blocks import TorchBlocks
 from lmle_core.network import NetworkSpec, build_network, save_network
-from lmle_core.quintuplets import mine
+from lmle_core.quintuplets import Quintuplets, mine
 from lmle_core.quintuplets.pools import Pools
 from lmle_core.store import TRAIN, ImageStore
 from tasks.features import extract_over
 from tasks.ingest import ingest
 from tasks.kmeans_blocks import DaskBlocks
 from tasks.mining import Mining, mine_over
+from tasks.train import quintuplets
 from tasks.workers import Workers
 from tests.lmle_core.celeba.small import write_small
 from tests.lmle_core.kmeans.random_rows import first_centroids, random_rows
@@ -177,8 +179,7 @@ def mining(store: ImageStore, tmp_path_factory: pytest.TempPathFactory) -> Minin
     return Mining(str(store.path), str(directory), str(directory), str(directory / "subset.npy"), pools, (0, 6, 1))
 
 
-@pytest.mark.parametrize("pools", [Pools(None, None), Pools(6, 54)])
-@pytest.mark.parametrize("shares", [None, 3])
+@pytest.mark.parametrize(("pools", "shares"), [(Pools(None, None), None), (Pools(None, None), 3), (Pools(6, 54), 3)])
 def test_mining_over_workers_is_that_of_one_process(
     two: RealCluster, client: Client, counted: Counted, mining: Mining, pools: Pools, shares: int | None, tmp_path: Path
 ) -> None:
@@ -195,6 +196,26 @@ def test_mining_over_workers_is_that_of_one_process(
         np.testing.assert_array_equal(getattr(spread, name), getattr(alone, name), err_msg=name)
     assert not list(tmp_path.iterdir())
     assert passed < 0.05 * features.nbytes
+
+
+def test_the_stage_mines_over_workers_where_it_pays(
+    two: RealCluster, store: ImageStore, mining: Mining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = parse_config({"loss": {"kind": "hinge"}, "quintuplets": {"mode": "table", "subset": 0.7}})
+    parts = {name: Reference(getattr(mining, name), name) for name in ("store", "features", "clusters")}
+    monkeypatch.setattr("tasks.workers.os.sched_getaffinity", lambda _: {0})  # fewer than the workers
+    spread: list[str] = []
+    monkeypatch.setattr("tasks.train.mine_over", lambda *a, **k: spread.append("spread") or mine_over(*a, **k))
+    tables = []
+    with Workers(Engines(dask_address=two.address, device="cpu")) as workers:
+        for least in (np.inf, 0):
+            monkeypatch.setattr("tasks.train.LEAST", least)
+            made = quintuplets.fn(**parts, number=1, config=config, workspace=tmp_path / f"{least}", workers=workers)
+            tables.append(Quintuplets.load(Path(made.path)))
+            assert len(list(Path(made.path).iterdir())) == 2  # the table and its marker
+    assert spread == ["spread"]
+    everyone = np.arange(len(tables[0]))
+    np.testing.assert_array_equal(tables[0].members(everyone), tables[1].members(everyone))
 
 
 def test_workers_without_a_gpu_compute_on_the_cpu_and_count_against_the_cores(
