@@ -1,5 +1,6 @@
 """Mining over Dask: a worker reads an attribute's rows by path, mines a share of its anchors, writes what it found."""
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,11 +21,18 @@ from lmle_core.quintuplets.mining import mine_attribute
 from lmle_core.quintuplets.ordered import Ordered, in_order, named
 from lmle_core.quintuplets.pools import Pools
 from lmle_core.store import TRAIN, ImageStore
+from tasks.workers import Workers
 
 SHARES = 4
 """For each worker, at least: the last ones to end leave little idle."""
-LEAST = 2e10
-"""Distances below which one process is done before a cluster would pay."""
+DISTANCE, DRAW = 7e-9, 9e-7
+"""Seconds of a core, for a distance of exact mining and for a candidate of a pool (see docs/scaling.md)."""
+GPU = 200
+"""Cores that a GPU is taken to be worth."""
+STORAGE = 1e9
+"""Bytes a second that all workers together are taken to read, at least."""
+BEGIN = 5.0
+"""Seconds that workers take to begin."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +62,31 @@ class Mining:
         return subset, rows, store.labels[rows], Clusters.load(Path(self.clusters)).assignment[subset]
 
 
-def distances(images: int, attributes: int, pools: Pools) -> float:
-    """Distances that mining so many images takes."""
-    every = images * images / 2 if pools.positives is None or pools.impostors is None else 0
-    return attributes * (every + images * pools.draws)
+def seconds_saved(
+    images: int, attributes: int, embedding: int, pools: Pools, here: float, there: float = np.inf
+) -> float:
+    """How much sooner mining is done over workers than in this process; they read all chunks for each attribute.
+
+    Args:
+        images: of the subset.
+        attributes: A.
+        embedding: bytes of an image's features, of all attributes.
+        pools: candidates of each search.
+        here: cores that this process computes on.
+        there: cores that the workers do.
+    """
+    every = images**2 / 2 if pools.positives is None or pools.impostors is None else 0
+    cost = attributes * (every * DISTANCE + images * pools.draws * DRAW)
+    return cost / here - cost / there - attributes * images * embedding / STORAGE - BEGIN
+
+
+def pays(images: int, attributes: int, embedding: int, pools: Pools, device: torch.device, workers: Workers) -> bool:
+    """Whether the workers of a cluster at an address are done sooner than this process on its device."""
+    here = GPU if device.type == "cuda" else len(os.sched_getaffinity(0))
+    size = (images, attributes, embedding, pools, here)
+    if not workers.at_address() or seconds_saved(*size) <= 0:
+        return False
+    return seconds_saved(*size, workers.number() * (GPU if workers.kind() == "cuda" else 1)) > 0
 
 
 def mine_over(

@@ -14,7 +14,7 @@ from lmle_core.features import Features
 from lmle_core.quintuplets.pools import Pools
 from lmle_core.store import TRAIN, ImageStore
 from lmle_core.training import mine_quintuplets, mining_subset
-from tasks.mining import LEAST, Mining, distances, mine_over
+from tasks.mining import Mining, mine_over, pays
 from tasks.progress import Progress
 from tasks.stage import stage
 from tasks.workers import Workers
@@ -39,7 +39,9 @@ def quintuplets(
     seed = (config.seed, 6, number)
     device = choose_device(config.engines.device)
     pools = Pools(config.quintuplets.positives, config.quintuplets.impostors)
-    if distances(len(subset), len(images.attributes), pools) >= LEAST and workers.outnumber(device):
+    values = Features.open(Path(features.path))
+    embedding = 4 * values.array.shape[1] * values.array.shape[2]
+    if pays(len(subset), len(images.attributes), embedding, pools, device, workers):
         np.save(directory / "subset.npy", subset)
         mining = Mining(store.path, features.path, clusters.path, str(directory / "subset.npy"), pools, seed)
         found = mine_over(
@@ -48,7 +50,7 @@ def quintuplets(
         (directory / "subset.npy").unlink()
     else:
         found = mine_quintuplets(
-            Features.open(Path(features.path)).rows(rows[subset]), images.labels[rows[subset]],
+            values.rows(rows[subset]), images.labels[rows[subset]],
             Clusters.load(Path(clusters.path)).assignment[subset], subset, config, seed, device,
         )  # fmt: skip
     found.save(directory)

@@ -1,6 +1,5 @@
 """The run's Dask cluster, started when a stage first needs it: a run that finds every stage done starts none."""
 
-import os
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -79,12 +78,6 @@ class Workers:
     def outdo(self, device: torch.device) -> bool:
         """Whether the workers are to do what one process could on a device: on a CPU always, else with several GPUs."""
         return device.type == "cpu" or (self.at_address() and self.kind() == "cuda" and self.number() > 1)
-
-    def outnumber(self, device: torch.device) -> bool:
-        """Whether the workers are more than what all cores here, or the GPU here, do as well without them."""
-        if not self.at_address() or not self.outdo(device):
-            return False
-        return self.kind() == "cuda" or self.number() > len(os.sched_getaffinity(0))
 
     def __enter__(self) -> Self:
         return self

@@ -203,14 +203,13 @@ def test_the_stage_mines_over_workers_where_it_pays(
 ) -> None:
     config = parse_config({"loss": {"kind": "hinge"}, "quintuplets": {"mode": "table", "subset": 0.7}})
     parts = {name: Reference(getattr(mining, name), name) for name in ("store", "features", "clusters")}
-    monkeypatch.setattr("tasks.workers.os.sched_getaffinity", lambda _: {0})  # fewer than the workers
     spread: list[str] = []
     monkeypatch.setattr("tasks.train.mine_over", lambda *a, **k: spread.append("spread") or mine_over(*a, **k))
     tables = []
     with Workers(Engines(dask_address=two.address, device="cpu")) as workers:
-        for least in (np.inf, 0):
-            monkeypatch.setattr("tasks.train.LEAST", least)
-            made = quintuplets.fn(**parts, number=1, config=config, workspace=tmp_path / f"{least}", workers=workers)
+        for begin in (5.0, -5.0):
+            monkeypatch.setattr("tasks.mining.BEGIN", begin)
+            made = quintuplets.fn(**parts, number=1, config=config, workspace=tmp_path / f"{begin}", workers=workers)
             tables.append(Quintuplets.load(Path(made.path)))
             assert len(list(Path(made.path).iterdir())) == 2  # the table and its marker
     assert spread == ["spread"]
@@ -218,17 +217,11 @@ def test_the_stage_mines_over_workers_where_it_pays(
     np.testing.assert_array_equal(tables[0].members(everyone), tables[1].members(everyone))
 
 
-def test_workers_without_a_gpu_compute_on_the_cpu_and_count_against_the_cores(
-    two: RealCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_workers_without_a_gpu_compute_on_the_cpu(two: RealCluster) -> None:
     with Workers(Engines(dask_address=two.address)) as workers:
         assert workers.kind() == "cpu" or torch.cuda.is_available()
         assert workers.number() == 2
         assert workers.outdo(torch.device("cpu"))
-        monkeypatch.setattr("tasks.workers.os.sched_getaffinity", lambda _: {0})
-        assert workers.outnumber(torch.device("cpu"))
-        monkeypatch.setattr("tasks.workers.os.sched_getaffinity", lambda _: {0, 1})
-        assert not workers.outnumber(torch.device("cpu"))
     with Workers(Engines(dask_address=two.address, device="cpu")) as workers:
         assert workers.kind() == "cpu"
 
