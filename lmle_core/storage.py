@@ -34,31 +34,33 @@ class Inventory:
     """What the storage's marker of an artefact says.
 
     Attributes:
-        content: digest of `files`; the name of the folder that holds them.
-        files: size in bytes and SHA-256 (32 digits) of each file, the artefact's own marker among them.
-        made: when the artefact was committed, seconds since 1970.
+        content: digest of the files' digests; the name of the folder that holds them.
+        files: size in bytes, SHA-256 (32 digits) and time of change (ns since 1970) of each file, the artefact's own
+            marker among them. Images of an artefact are known by that time, so a fetched file gets it again.
     """
 
     content: str
-    files: dict[str, tuple[int, str]]
-    made: float
+    files: dict[str, tuple[int, str, int]]
 
     @classmethod
     def of(cls, directory: Path) -> "Inventory":
         """That of a committed directory."""
         files = {
-            path.relative_to(directory).as_posix(): (path.stat().st_size, file_digest(path))
+            path.relative_to(directory).as_posix(): (path.stat().st_size, file_digest(path), path.stat().st_mtime_ns)
             for path in sorted(directory.rglob("*"))
             if path.is_file()
         }
-        return cls(digest_of(files), files, (directory / MARKER).stat().st_mtime)
+        return cls(digest_of({name: digest for name, (_, digest, _) in files.items()}), files)
 
     @classmethod
     def parse(cls, text: str) -> "Inventory":
         """Raises ValueError, KeyError or TypeError where it is damaged."""
         record: dict[str, Any] = json.loads(text)
-        files = {str(name): (int(size), str(digest)) for name, (size, digest) in record["files"].items()}
-        return cls(str(record["content"]), files, float(record["made"]))
+        files = {
+            str(name): (int(size), str(digest), int(changed))
+            for name, (size, digest, changed) in record["files"].items()
+        }
+        return cls(str(record["content"]), files)
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,6 @@ class Storage:
             partial = directory.with_name(f"{directory.name}.fetched.partial")
             shutil.rmtree(partial, ignore_errors=True)
             _download(place / found.content, found, partial)
-            os.utime(partial / MARKER, (found.made, found.made))  # it was not made now
             settle(partial, directory)
         return True
 
@@ -168,7 +169,7 @@ def _download(place: Path | UPath, inventory: Inventory, partial: Path) -> None:
     fs, root = UPath(place).fs, UPath(place).path.rstrip("/") + "/"
     with reaching(place):
         there = {name.removeprefix(root): info["size"] for name, info in fs.find(root, detail=True).items()}
-        wrong = [name for name, (size, _) in inventory.files.items() if there.get(name) != size]
+        wrong = [name for name, (size, _, _) in inventory.files.items() if there.get(name) != size]
         if not wrong:
             names = list(inventory.files)
             partial.mkdir(parents=True)
@@ -176,6 +177,8 @@ def _download(place: Path | UPath, inventory: Inventory, partial: Path) -> None:
                 folder.mkdir(parents=True, exist_ok=True)
             fs.get([root + name for name in names], [str(partial / name) for name in names])
             wrong = [name for name in names if file_digest(partial / name) != inventory.files[name][1]]
+            for name, (_, _, changed) in inventory.files.items():
+                os.utime(partial / name, ns=(changed, changed))
     if wrong:
         shutil.rmtree(partial, ignore_errors=True)
         raise StorageError(

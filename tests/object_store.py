@@ -77,6 +77,9 @@ def serve(directory: Path) -> Iterator[ObjectStore]:
     finally:
         server.kill()  # it would take its time, and leaves nothing that is needed
         server.wait()
+        for port in ports.values():
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink(missing_ok=True)
 
 
 def _await(store: ObjectStore, server: subprocess.Popen[bytes], log: Path) -> None:
