@@ -17,6 +17,7 @@ import socket
 import sys
 import urllib.request
 from collections.abc import Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -162,7 +163,7 @@ def _dask_workers(dashboard: str) -> int:
     try:
         with urllib.request.urlopen(f"{dashboard}/json/counts.json", timeout=2) as response:
             return int(json.load(response)["workers"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, HTTPException, ValueError, KeyError):
         return 0
 
 

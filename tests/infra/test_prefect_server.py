@@ -3,9 +3,11 @@
 import contextlib
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import urllib.request
 from pathlib import Path
 
@@ -89,3 +91,19 @@ def test_tail_shows_the_end_of_a_log(tmp_path: Path) -> None:
 
 def test_stopping_what_is_not_ours_does_nothing(tmp_path: Path) -> None:
     Api("http://127.0.0.1:9/api", tmp_path).stop()
+
+
+def test_what_speaks_no_http_is_not_healthy() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+
+        def greet() -> None:
+            connection, _ = other.accept()
+            with connection:
+                connection.sendall(b"\x00\x01 hello\n")
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        assert not prefect_server.healthy(f"http://127.0.0.1:{other.getsockname()[1]}/health")
+        thread.join()
