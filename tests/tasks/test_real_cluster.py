@@ -6,6 +6,7 @@ Data are read and written by path: what passes the scheduler is counted, and is 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -202,9 +203,14 @@ def test_the_stage_mines_over_workers_where_it_pays(
     two: RealCluster, store: ImageStore, mining: Mining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = parse_config({"loss": {"kind": "hinge"}, "quintuplets": {"mode": "table", "subset": 0.7}})
-    parts = {name: Reference(getattr(mining, name), name) for name in ("store", "features", "clusters")}
+    parts = {name: Reference(name, getattr(mining, name), name) for name in ("store", "features", "clusters")}
     spread: list[str] = []
-    monkeypatch.setattr("tasks.train.mine_over", lambda *a, **k: spread.append("spread") or mine_over(*a, **k))
+
+    def noted(*arguments: Any, **options: Any) -> Quintuplets:
+        spread.append("spread")
+        return mine_over(*arguments, **options)
+
+    monkeypatch.setattr("tasks.train.mine_over", noted)
     tables = []
     with Workers(Engines(dask_address=two.address, device="cpu")) as workers:
         for begin in (5.0, -5.0):
