@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -45,7 +46,8 @@ def measure_serving(config: Config, folder: Path) -> Json:
 
     Returns:
         As JSON: `loads`, each with `clients`, `images`, and of each round the `wall` seconds and the `seconds` of
-        every request; `in_process`, the seconds of every call by the images in it; `note`.
+        every request; `in_process`, the seconds of every call by the images in it; `load_average` of the machine at
+        the end, over 1, 5 and 15 minutes; `note`.
     """
     from benchmarks.model_server import model_server  # the only benchmark that needs MLflow
     from tasks.registry import save_pyfunc
@@ -70,7 +72,8 @@ def measure_serving(config: Config, folder: Path) -> Json:
                     classifier.classify([faces[i % FACES] for i in range(start, start + int(images))])
                     seconds.append(time.perf_counter() - begun)
     shutil.rmtree(folder)
-    return {"images": FACES, "loads": loads, "in_process": in_process, "note": NOTE}
+    others = os.getloadavg()
+    return {"images": FACES, "loads": loads, "in_process": in_process, "load_average": others, "note": NOTE}
 
 
 def serving_table(record: Json) -> list[str]:
@@ -88,7 +91,8 @@ def serving_table(record: Json) -> list[str]:
             f"{alone:.3g}", f"{median(rates) / alone:.3g}", f"{len(seconds)}",
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
-    return [*lines, "", record["note"]]
+    load = f"The machine's load average was {record['load_average'][0]:.0f}, this and all other work included."
+    return [*lines, "", f"{record['note']} {load}"]
 
 
 def _make_run(directory: Path, config: Config) -> Path:

@@ -33,7 +33,7 @@ def neighbour_grid(
     columns = min(COLUMNS, len(neighbours)) + 1
     lines = -(-len(neighbours) // (columns - 1))
     cell = 1.3
-    figure = new_figure(cell * columns + 0.3, (cell * height / width + 0.32) * lines + 0.9)
+    figure = new_figure(cell * columns + 0.3, (cell * height / width + 0.25) * lines + 0.6)
     figure.suptitle(
         f"{readable(attribute)}: the nearest training images", x=0.01, ha="left", fontsize=11, color=INK, weight="bold"
     )
