@@ -68,6 +68,9 @@ def missing(records: Mapping[str, StudyRecord]) -> list[str]:
         absent = [title(method, TITLES) for method in study.methods if method not in record.methods]
         if absent:
             found.append(f"Of the study {name}: {'; '.join(absent)}. The record was made without them.")
+        unmade = [variant for variant in study.variants if variant not in record.comparisons]
+        if unmade:
+            found.append(f"Of the study {name}: the comparisons {', '.join(unmade)}. The record was made without them.")
         if len(record.seeds) < study.seeds:
             found.append(f"Of the study {name}: more than {seeds_text(record.seeds)}; {study.seeds} are meant.")
         if "triplet" in record.methods and not _warm(record):

@@ -49,7 +49,7 @@ def finished(study: Study, workspace: Path) -> bool:
 
 
 def keep(study: Study, workspace: Path, settings: list[str] | None = None, records: Path = RECORDS) -> Path:
-    """Write the record of a study that a workspace has; one of the same day is replaced.
+    """Write the record of a study, or of those of its comparisons that a workspace has; one of that day is replaced.
 
     Args:
         study: of `lmle_core.studies`.
@@ -58,7 +58,7 @@ def keep(study: Study, workspace: Path, settings: list[str] | None = None, recor
         records: gets `<date>-study-<name>/record.json`.
 
     Raises:
-        FileNotFoundError: for a comparison, or a file of one, that is not there.
+        FileNotFoundError: where there is no comparison of the study, or a file of one is missing.
         ValueError: for comparisons that disagree in methods or seeds, so that they are not of one command, or whose
             reference decides by another rule than the catalogue has by now.
     """
@@ -72,7 +72,8 @@ def keep(study: Study, workspace: Path, settings: list[str] | None = None, recor
 
 def record_of(study: Study, workspace: Path, settings: list[str] | None = None) -> Json:
     """The record itself, not rounded yet; see `keep`."""
-    parts = {name: _parts(_folder(workspace, name)) for name in study.variants}
+    there = [name for name in study.variants if _folder(workspace, name).is_dir()] or list(study.variants)
+    parts = {name: _parts(_folder(workspace, name)) for name in there}
     runs = {name: (_methods(each, study), tuple(each["comparison"]["seeds"])) for name, each in parts.items()}
     methods, seeds = next(iter(runs.values()))
     if len(set(runs.values())) > 1:
@@ -100,6 +101,7 @@ def record_of(study: Study, workspace: Path, settings: list[str] | None = None) 
         "comparisons": {
             name: {"settings": changed(config, preset), **parts[name]}
             for name, config in study.configs(settings).items()
+            if name in parts
         },
     }
 

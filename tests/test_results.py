@@ -145,6 +145,13 @@ def test_a_study_that_is_not_finished_is_refused_with_what_is_missing(workspace:
         keep(find_study("faces-gpu"), workspace, records=tmp_path)
 
 
+def test_a_record_may_lack_comparisons_and_the_page_says_which(workspace: Path, tmp_path: Path) -> None:
+    leave(tmp_path, "digits-90", {OURS: 0.9, ("triplet", "knn"): 0.8}, classes=3)
+    record = StudyRecord.load(keep(find_study("digits"), tmp_path, records=tmp_path))
+    assert list(record.comparisons) == ["digits-90"]
+    assert "Of the study digits: the comparisons digits-0, digits-20, digits-40." in results.page({"digits": record})
+
+
 def test_comparisons_of_different_commands_are_no_study(workspace: Path, tmp_path: Path) -> None:
     for name in find_study("digits").variants:
         leave(tmp_path, name, {OURS: 0.9, ("bce", "half"): 0.8}, classes=3)
