@@ -33,7 +33,7 @@ def drift_figure(drift: Drift) -> Figure:
     for name, value, marker in (("labels", "label_psi", "D"), ("clusters", "cluster_psi", "s")):
         values = np.array([getattr(each, value) for each in found])
         colors = [VERMILION if name in each.warnings else BLUE for each in found]
-        handles.append(indices.scatter(values, y, s=22, c=colors, marker=marker, zorder=2))
+        handles.append(indices.scatter(values, y, s=22, c=colors, marker=marker, zorder=2, clip_on=False))
     indices.axvline(drift.threshold, color=INK, linewidth=0.9, linestyle=(0, (5, 3)))
     indices.set_xlim(left=0)
     tidy(indices, "Stability index", f"PSI, dashed: warning above {drift.threshold:g}", grid="x")
