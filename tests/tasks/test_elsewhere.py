@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from distributed import Client
 from upath import UPath
 
@@ -24,7 +25,7 @@ from lmle_core.clusters import cluster
 from lmle_core.config import Cluster, Config, Data, Engines
 from lmle_core.features import Features, extract, load_encoder
 from lmle_core.ingest import ingest_over
-from lmle_core.kmeans import ArrayRows
+from lmle_core.kmeans import StoredRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
 from lmle_core.network import NetworkSpec, build_network, save_network
 from lmle_core.store import TRAIN, ImageStore
@@ -129,7 +130,7 @@ def test_a_worker_that_does_not_see_the_workspace_computes_the_same(
     assert np.array_equal(Features.open(Path(made.path)).array[:], expected.array[:])
     rows = images.rows(TRAIN)
     cells = cluster(
-        TorchBlocks(ArrayRows(expected.rows(rows), images.labels[rows]), "cpu"), config.cluster,
+        TorchBlocks(StoredRows(str(alone), images.labels[rows], rows), torch.device("cpu")), config.cluster,
         attributes=images.attributes, n_classes=2, seed=config.seed, round=1, warm=None,
     )  # fmt: skip
     (alone / "cells").mkdir()
