@@ -1,5 +1,7 @@
 """Where data lie: a path, or the URL of a storage that fsspec has a driver for, such as `s3://bucket/folder`."""
 
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,11 +47,11 @@ Location = Annotated[
 def reaching(place: Path | UPath) -> Iterator[None]:
     """Raise LocationError for whatever a storage's driver raises; a path's own errors say enough.
 
-    Corner cases: a ValueError passes, since it is about what was read and not about reading it.
+    Corner cases: a ValueError and the errors of archives pass, since they are about what was read.
     """
     try:
         yield
-    except (LocationError, ValueError):
+    except (LocationError, ValueError, zipfile.BadZipFile, zlib.error):
         raise
     except Exception as error:
         if isinstance(place, Path):
