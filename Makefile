@@ -26,8 +26,9 @@ $(INSTALLED): requirements.lock pyproject.toml | $(filter .uv/bin/uv,$(UV))
 demo: $(INSTALLED)
 	$(VENV)/bin/lmle run --preset demo $(ARGS)
 
+# A file of tests stays in one process, so that what its tests share is made once.
 test: $(INSTALLED)
-	$(PYTHON) -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 # What every commit passes: format, lint, types, and the tests that take seconds.
 check: $(INSTALLED)
