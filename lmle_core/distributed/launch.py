@@ -70,6 +70,8 @@ def agent(
     """An agent on this machine as a child, which ends with the context; only that of the run's machine has the job."""
     with TemporaryDirectory(prefix="lmle-training-") as scratch:
         environment = {"OMP_NUM_THREADS": "1", **os.environ, PARENT: str(os.getpid())}
+        # Else processes that are started anew meet in the store of those that died, and wait at their old addresses.
+        environment["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
         if job is not None:
             file = Path(scratch) / "job.json"
             file.write_text(job.model_dump_json())

@@ -114,7 +114,7 @@ def trained(faces_store: ImageStore, tmp_path_factory: pytest.TempPathFactory) -
     environment = {**os.environ, "PYTHONPATH": str(ROOT), JOB: "the test's", "OMP_NUM_THREADS": "1"}
     ended = subprocess.run(
         [sys.executable, "-m", "lmle_core.distributed.agent", *words],
-        env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=3000,
+        env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=500,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
     first, second = (json.loads((together / f"rank-{rank}.json").read_text()) for rank in (0, 1))
