@@ -14,7 +14,7 @@ from pathlib import Path
 
 from distributed import Client
 
-WAIT = 180
+WAIT = 400
 """Seconds for a process to be there, or gone, on a busy machine."""
 QUIET = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "DASK_LOGGING__DISTRIBUTED": "error"}
 
@@ -104,7 +104,7 @@ def troubles(cluster: RealCluster, client: Client) -> Iterator[None]:
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    """Look again and again, for three minutes."""
+    """Look again and again until it is true."""
     deadline = time.monotonic() + WAIT
     while not true():
         assert time.monotonic() < deadline

@@ -33,7 +33,7 @@ from tasks.mining import Mining, mine_over
 from tasks.train import quintuplets
 from tasks.workers import Workers
 from tests.lmle_core.celeba.small import write_small
-from tests.lmle_core.kmeans.random_rows import first_centroids, random_rows
+from tests.lmle_core.kmeans.random_rows import first_centroids, random_centroids, random_rows
 from tests.tasks.real_cluster import Counted, RealCluster, troubles, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.services]
@@ -150,12 +150,12 @@ def test_k_means_survives_workers_that_come_and_go(
     everything = random_rows(16_000, ATTRIBUTES, 64)
     np.save(tmp_path / "features.npy", everything.array)
     rows = StoredRows(str(tmp_path / "features.npy"), everything.labels)
-    start = first_centroids(rows, 2, 2)
+    start = random_centroids(everything, 2, 2)
     alone = lloyd(TorchBlocks(rows, block=2048), start, iterations=6, tolerance=0)
     before = counted.bytes
     troubled = Troubled(DaskBlocks(rows, client, block=2048), troubles(two, client))
     spread = lloyd(troubled, start, iterations=6, tolerance=0)
-    assert troubled.passes == 6
+    assert troubled.passes == len(alone.history) == 6
     assert spread.history == alone.history
     for one, other in ((spread.slots, alone.slots), (spread.centroids.values, alone.centroids.values)):
         assert one.tobytes() == other.tobytes()
