@@ -172,10 +172,10 @@ def status(workspace: Path) -> list[Health]:
 
 
 def running_addresses(workspace: Path) -> Addresses | None:
-    """The services' addresses where all of them are up, else None."""
+    """The services' addresses where all that a run in this process uses are up, else None; it needs no worker."""
     health = status(workspace)
     state = State.load(workspace)
-    if state is None or any(line.state != "up" for line in health):
+    if state is None or any(line.state != "up" for line in health if line.name != "worker"):
         return None
     return Addresses.of(state.ports)
 

@@ -19,6 +19,7 @@ PARTS = ("model", "index")
 REQUIREMENTS = (
     "faiss-gpu",
     "filelock",
+    "google-crc32c",
     "numpy",
     "opencv-python-headless",
     "pandas",
@@ -30,6 +31,7 @@ REQUIREMENTS = (
     "simplejpeg",
     "torch",
     "torchvision",
+    "universal_pathlib",
     "zarr",
 )
 

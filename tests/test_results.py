@@ -357,7 +357,7 @@ def test_the_readme_shows_claims_and_methods_between_its_marks(records: Mapping[
     assert shown.startswith(f"before\n{readme.BEGIN}\n")
     assert shown.endswith(f"{readme.END}\nafter\n")
     assert "what was\n" not in shown
-    assert "| digits, 0 → 90 % | loses less than the triplet (which hardly trains there) |" in shown
+    assert "| digits, 0 → 90 % | loses less than the triplet |" in shown
     assert SHOWN in shown
     assert readme.rendered(shown, records) == shown
     assert readme.rendered(text, {}) == text

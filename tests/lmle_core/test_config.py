@@ -47,7 +47,7 @@ def test_a_wrong_name_or_value_is_refused_with_the_nearest(setting: str, message
         (["quintuplets.mode=table"], "trains on loss.kind 'hinge'"),
         (["prior.kind=torchvision"], "needs prior.weights"),
         (["engines.nodes=2"], "nodes and rendezvous go together, found 2 and None"),
-        (["engines.rendezvous=node0:29400"], "nodes and rendezvous go together, found 1 and 'node0:29400'"),
+        (["engines.rendezvous=node0:29400"], "nodes and rendezvous go together, found 1 and node0:29400"),
         (["engines.processes=2", "engines.device=cuda:1"], "device 'cuda:1' is one GPU, and each process"),
     ],
 )
