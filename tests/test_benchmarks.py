@@ -144,3 +144,17 @@ def test_a_whole_run_is_timed_and_watched(sample: Sample, tmp_path: Path) -> Non
     assert set(stages.taken) >= {"ingestion", "prior", "k-means 1", "training 1", "features 1", "index", "evaluation"}
     assert all(taken["host"] > 1e8 for taken in stages.taken.values())
     assert 0.4 < scores["test"]["mean_balanced_accuracy"] < 1
+
+
+def test_a_record_of_serving_is_a_row_for_each_load() -> None:
+    loads = [
+        {"clients": 1, "images": 1, "wall": [1.0, 2.0, 4.0], "seconds": [[0.1, 0.1], [0.1, 0.3], [0.1, 0.1]]},
+        {"clients": 4, "images": 16, "wall": [1.0], "seconds": [[0.5, 0.5]]},
+    ]
+    record = {
+        "loads": loads, "in_process": {"1": [0.5, 0.5], "16": [0.25]}, "load_average": (3.2, 2, 1), "note": "Noted."
+    }  # fmt: skip
+    lines = tables.summary(record)
+    assert lines[2] == "| 1 | 1 | 1 (0.5 to 2) | 100 ms | 250 ms | 290 ms | 2 | 0.5 | 6 |"
+    assert lines[3] == "| 4 | 16 | 32 (32 to 32) | 500 ms | 500 ms | 500 ms | 64 | 0.5 | 2 |"
+    assert lines[-1] == "Noted. The machine's load average was 3, this and all other work included."
