@@ -206,7 +206,8 @@ def page(found: Mapping[str, tuple[Json, str]], records: Mapping[str, Mapping[st
         found: the newest record of each part of `benchmarks.scaling`, and its directory's name; 'kernels' at least.
         records: the newest of the stages: scale → stage → record.
     """
-    kernels, workers = (found[part][0][part] if part in found else None for part in PARTS)
+    kernels: Json = found["kernels"][0]["kernels"]
+    workers: Json | None = found["workers"][0]["workers"] if "workers" in found else None
     costs, machine = Costs.of(kernels, workers, records), Machine()
     parts = [INTRODUCTION, *(_source(*found[part]) for part in PARTS if part in found)]
     parts += ["## What was measured", CHECKED, _checks(kernels, records["small"])]
@@ -329,7 +330,7 @@ def _files(number: float) -> str:
 
 def newest_parts(records: Path = RECORDS) -> dict[str, tuple[Json, str]]:
     """The newest record of each part of `benchmarks.scaling`, and its directory's name."""
-    found = {}
+    found: dict[str, tuple[Json, str]] = {}
     for path in sorted(records.glob("*-scaling-*/record.json")):
         record: dict[str, Any] = json.loads(path.read_text())
         found |= {part: (record, path.parent.name) for part in PARTS if part in record}
