@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Self
 
-from lmle_core.artefact import Reference, digest_of, file_digest, make_once
+from lmle_core.artefact import Reference
 from lmle_core.config import Engines
 from tasks.mlflow_store import TrackingError, connect, tracking_uri
+from tasks.models import fetch_logged
 from tasks.registry import CHAMPION, PROMOTED_AT, now
 
 REPLACED, ROLLED_BACK_AT, RESTORED_AT = "lmle.replaced", "lmle.rolled_back_at", "lmle.restored_at"
@@ -95,25 +95,13 @@ class Champions:
 
     def fetch(self, version: Version, workspace: Path) -> Reference:
         """A version's `model/` and `index/`, from MLflow into the workspace, once; the digest is that of the files."""
-        directory = workspace / "stages" / "champion" / digest_of(version.source)
-
-        def make(partial: Path, record: dict[str, Any]) -> None:
-            with TemporaryDirectory(dir=partial) as folder:
-                try:
-                    found = import_module("mlflow.artifacts").download_artifacts(
-                        artifact_uri=f"{version.source}/artifacts/run", dst_path=folder, tracking_uri=self.uri
-                    )
-                except (import_module("mlflow.exceptions").MlflowException, OSError) as error:
-                    raise TrackingError(
-                        f"version {version.number} of {self.name!r} is the champion, and its model cannot be read from "
-                        f"{version.source} ({error}): restore it, or move the alias with `lmle rollback --to`"
-                    ) from None
-                for part in Path(found).iterdir():
-                    part.rename(partial / part.name)
-            files = {str(file.relative_to(partial)): file_digest(file) for file in partial.rglob("*") if file.is_file()}
-            record["digest"] = digest_of(files)
-
-        return make_once(directory, "champion", {"source": version.source}, make)[0]
+        try:
+            return fetch_logged(version.source, self.uri, workspace)
+        except TrackingError as error:
+            raise TrackingError(
+                f"version {version.number} of {self.name!r} is the champion, and its model cannot be read from "
+                f"{version.source} ({error}): restore it, or move the alias with `lmle rollback --to`"
+            ) from None
 
     def promote(self, number: int) -> None:
         """Make a version the champion, and note which one it replaces. Called again, it changes nothing."""
