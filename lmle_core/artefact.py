@@ -199,7 +199,12 @@ def settle(partial: Path, directory: Path) -> None:
 def lock(directory: Path) -> FileLock:
     """The directory's one lock; taken again by the same thread, it is held until the outermost release."""
     directory.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(directory.with_name(f".{directory.name}.lock"), is_singleton=True)
+    return FileLock(lock_file(directory), is_singleton=True)
+
+
+def lock_file(directory: Path) -> Path:
+    """What `lock` locks."""
+    return directory.with_name(f".{directory.name}.lock")
 
 
 def _fsync_tree(directory: Path) -> None:

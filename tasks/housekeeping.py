@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from lmle_core.artefact import MARKER, read_commit
+from lmle_core.artefact import MARKER, lock_file, read_commit
 
 SOURCES = "synth"
 DIGEST = re.compile(r"[0-9a-f]{32}")
@@ -70,7 +70,7 @@ def remove(directory: Path) -> None:
     Raises:
         filelock.Timeout: where a process is writing it.
     """
-    with FileLock(f"{_final(directory)}.lock", timeout=0):
+    with FileLock(lock_file(_final(directory)), timeout=0):
         (directory / MARKER).unlink(missing_ok=True)
         shutil.rmtree(directory)
 
@@ -94,8 +94,8 @@ def _reachable(finished: list[Path], records: dict[Path, dict[str, Any]]) -> set
     return needed
 
 
-def _final(directory: Path) -> str:
-    return str(directory).removesuffix(".partial")
+def _final(directory: Path) -> Path:
+    return directory.with_name(directory.name.removesuffix(".partial"))
 
 
 def _last_change(directory: Path) -> float:
@@ -110,7 +110,7 @@ def _own_size(directory: Path) -> int:
 
 def _unlocked(directory: Path) -> bool:
     try:
-        with FileLock(f"{_final(directory)}.lock", timeout=0):
+        with FileLock(lock_file(_final(directory)), timeout=0):
             return True
     except Timeout:
         return False

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from lmle_core.artefact import Reference, digest_of, make_once
+from lmle_core.artefact import Reference, digest_of, lock, make_once
 from tasks.housekeeping import removable, remove
 
 HOUR = 3600.0
@@ -75,7 +75,7 @@ def test_procedural_faces_stay_as_long_as_there_is_a_run(workspace: Path) -> Non
 def test_what_a_process_writes_is_left_alone(workspace: Path) -> None:
     _age(workspace, 2 * HOUR)
     partial = next(workspace.glob("stages/train/*.partial"))
-    with FileLock(str(partial).removesuffix(".partial") + ".lock"):
+    with lock(partial.with_name(partial.name.removesuffix(".partial"))):
         assert partial not in [each.path for each in removable(workspace, older=HOUR)]
         with pytest.raises(Timeout):
             remove(partial)
