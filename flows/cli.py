@@ -72,10 +72,7 @@ def run(
     from flows.local import run_here
     from lmle_core.config import load_config
 
-    given = _laid_over(settings, data, workspace)
-    if seed is not None:
-        given.append(f"seed={seed}")
-    run_here(load_config(preset, given))
+    run_here(load_config(preset, _laid_over(settings, data, workspace, seed)))
 
 
 @app.command()
@@ -90,10 +87,7 @@ def retrain(
     from flows.local import retrain_here
     from lmle_core.config import load_config
 
-    given = _laid_over(settings, data, workspace)
-    if seed is not None:
-        given.append(f"seed={seed}")
-    retrain_here(load_config(preset, given))
+    retrain_here(load_config(preset, _laid_over(settings, data, workspace, seed)))
 
 
 @app.command()
@@ -432,13 +426,17 @@ def _names(entries: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for entry in entries for name in entry.split(","))
 
 
-def _laid_over(settings: list[str] | None, data: str | None, workspace: Path | None) -> list[str]:
-    """The settings with those of the options `--data` and `--workspace`."""
+def _laid_over(
+    settings: list[str] | None, data: str | None, workspace: Path | None, seed: int | None = None
+) -> list[str]:
+    """The settings with those of the options `--data`, `--workspace` and `--seed`."""
     given = list(settings or [])
     if data is not None:
         given.append(f"data.directory={json.dumps(str(_folder(data)))}")
     if workspace is not None:
         given.append(f"engines.workspace={json.dumps(str(workspace))}")
+    if seed is not None:
+        given.append(f"seed={seed}")
     return given
 
 

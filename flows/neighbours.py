@@ -1,6 +1,5 @@
 """`lmle neighbours`: the training images that a run finds alike an image, as a table and a picture."""
 
-import difflib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from flows.tables import print_rows
 from lmle_core.classifier import Classifier
 from lmle_core.figures import neighbour_grid, save
 from lmle_core.neighbours import nearest
+from lmle_core.spelling import did_you_mean
 from lmle_core.store import ImageStore
 
 
@@ -62,6 +62,5 @@ def _position(attributes: tuple[str, ...], name: str | None) -> int:
         return 0
     if name in attributes:
         return attributes.index(name)
-    near = difflib.get_close_matches(name, attributes, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(attributes)}"
+    hint = did_you_mean(name, attributes) or f"there are: {', '.join(attributes)}"
     raise UsageError(f"--attribute {name!r}: the model has no such attribute; {hint}")

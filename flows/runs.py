@@ -1,6 +1,5 @@
 """Runs of a workspace, found by name, and models found by run, path or registry address."""
 
-import difflib
 import json
 import re
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from flows.exits import UsageError
 from lmle_core.payload import SUFFIXES
+from lmle_core.spelling import did_you_mean
 
 if TYPE_CHECKING:  # heavy; the commands that need them import them
     from lmle_core.classifier import Classifier
@@ -62,8 +62,7 @@ def find_run(workspace: Path, name: str) -> Run:
     names = [run.name for run in matching or known]
     if matching:
         raise UsageError(f"{name!r} begins several runs' names: {', '.join(names)}")
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names[-10:])}, or latest"
+    hint = did_you_mean(name, names) or f"there are: {', '.join(names[-10:])}, or latest"
     raise UsageError(f"no run {name!r} in {workspace / 'runs'}; {hint}")
 
 

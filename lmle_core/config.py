@@ -1,6 +1,5 @@
 """The configuration: one strict pydantic model with a section for each stage, and presets as TOML."""
 
-import difflib
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -11,6 +10,7 @@ from upath import UPath
 
 from lmle_core.artefact import digest_of
 from lmle_core.location import Location
+from lmle_core.spelling import did_you_mean
 
 APART = ("engines", "promotion")
 """Sections that change nothing of what a run computes: how and where it does, and what becomes of its result."""
@@ -411,5 +411,4 @@ def _explain(error: ValidationError) -> str:
 
 
 def _nearest(name: str, valid: list[str]) -> str:
-    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.4)
-    return f"; did you mean {close[0]!r}?" if close else f"; valid are {', '.join(valid)}"
+    return f"; {did_you_mean(name, valid) or f'valid are {", ".join(valid)}'}"

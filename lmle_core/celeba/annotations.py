@@ -1,6 +1,5 @@
 """What CelebA says of its images: attributes, split, identity and landmarks, each row checked."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from lmle_core.celeba.images import ImageReader, open_images
 from lmle_core.celeba.layout import DataError, enumerate_names, find, require
 from lmle_core.celeba.tables import Table, read_table
 from lmle_core.location import Location, locate, reaching
+from lmle_core.spelling import did_you_mean
 
 ATTRIBUTES_FILE = "list_attr_celeba"
 PARTITION_FILE = "list_eval_partition"
@@ -64,8 +64,7 @@ class CelebA:
         """
         for position, name in enumerate(attributes):
             if name not in self.attributes:
-                near = difflib.get_close_matches(name, self.attributes, n=1, cutoff=0.4)
-                hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.attributes)}"
+                hint = did_you_mean(name, self.attributes) or f"there are {', '.join(self.attributes)}"
                 raise DataError(f"unknown attribute {name!r} in {self.directory}; {hint}")
             if name in attributes[:position]:
                 raise DataError(f"attribute {name!r} is asked for twice")

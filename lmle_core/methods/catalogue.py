@@ -1,6 +1,5 @@
 """The methods that are compared: what each is trained on, the settings that are tried, and how it may decide."""
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,6 +9,7 @@ from lmle_core.config import ConfigError
 from lmle_core.methods import cross_entropy, triplets
 from lmle_core.methods.rectification import Rectification
 from lmle_core.optimise import Objective
+from lmle_core.spelling import did_you_mean
 
 Settings = Mapping[str, Any]
 NO_SETTINGS: Settings = MappingProxyType({})
@@ -141,6 +141,5 @@ def find_method(name: str) -> Method:
     """
     if name in METHODS:
         return METHODS[name]
-    near = difflib.get_close_matches(name, METHODS, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(METHODS)}"
+    hint = did_you_mean(name, METHODS) or f"there are {', '.join(METHODS)}"
     raise ConfigError(f"unknown method {name!r}; {hint}")
