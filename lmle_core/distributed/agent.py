@@ -21,12 +21,14 @@ def main(arguments: list[str]) -> int:
         0 when they have ended well, else 1.
     """
     end_with_parent()
+    options = torchrun.parse_args(arguments)
     try:
-        torchrun.run(torchrun.parse_args(arguments))  # type: ignore[no-untyped-call]
+        torchrun.run(options)  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         message: Any = failure.message  # of an exception: a dictionary, against torch's annotation
-        tell(failed=f"process {rank}: {message['message'] if isinstance(message, dict) else message}")
+        reason = message["message"] if isinstance(message, dict) else message
+        tell(failed=f"process {rank}, after {options.max_restarts} restarts: {reason}")
         return 1
     except RendezvousError as error:
         tell(failed=f"the nodes did not meet: {error}")

@@ -41,7 +41,7 @@ def carry_out(job: Job, progress: Progress | None = None) -> None:
         raise FloatingPointError(messages["diverged"])
     if child.returncode:
         reason = messages.get("failed", f"their agent ended with {child.returncode}")
-        raise RuntimeError(f"training in {job.ranks} processes failed, after {RESTARTS} restarts: {reason}")
+        raise RuntimeError(f"training in {job.ranks} processes failed: {reason}")
 
 
 def join(rendezvous: str, nodes: int, processes: int, say: Callable[[str], None]) -> None:
