@@ -135,7 +135,7 @@ def accuracy_against_removed(comparisons: Mapping[float, Comparison], titles: Ma
     axes = figure.subplots()
     handles = []
     places = 100 * np.array(shares)
-    width = 0.4 * float(np.diff(places).min()) if len(shares) > 1 else 1.0
+    width = min(0.4 * np.diff(places).min(), 0.09 * np.ptp(places)) if len(shares) > 1 else 1.0
     for number, key in enumerate(keys):
         own = [{each.key: each for each in comparisons[share].standings}.get(key) for share in shares]
         estimates = [each.scores["balanced_accuracy"] if each is not None else None for each in own]

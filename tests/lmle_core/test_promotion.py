@@ -6,6 +6,7 @@ import pytest
 from lmle_core.bootstrap import resampling_weights
 from lmle_core.config import Promotion
 from lmle_core.promotion import judge
+from tests.lmle_core.test_bootstrap import slow_balanced_accuracy
 
 ATTRIBUTES = ("Bald", "Male", "Smiling")
 BOOTSTRAP = 60
@@ -23,20 +24,6 @@ def sides(
     return [labels, *said]
 
 
-def slow_balanced(labels: np.ndarray, said: np.ndarray, weights: np.ndarray, classes: int) -> float | None:
-    """Balanced accuracy of one attribute, image by image."""
-    recalls = []
-    for c in range(classes):
-        members = hits = 0.0
-        for label, answer, weight in zip(labels, said, weights, strict=True):
-            if label == c:
-                members += float(weight)
-                hits += float(weight) * (answer == label)
-        if members:
-            recalls.append(hits / members)
-    return sum(recalls) / len(recalls) if len(recalls) > 1 else None
-
-
 def slow_judge(
     labels: np.ndarray, ours: np.ndarray, theirs: np.ndarray, rule: Promotion, classes: int
 ) -> tuple[list[float], list[np.ndarray], bool]:
@@ -47,7 +34,9 @@ def slow_judge(
     for weights in draws:
         totals: list[list[float]] = [[], []]
         for a in range(len(ATTRIBUTES)):
-            mine, other = (slow_balanced(labels[:, a], said[:, a], weights, classes) for said in (ours, theirs))
+            mine, other = (
+                slow_balanced_accuracy(labels[:, a], said[:, a], weights, classes) for said in (ours, theirs)
+            )
             if mine is None or other is None:
                 columns[a].append(None)
                 continue
