@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
         0 when they have ended well, else 1.
     """
     end_with_parent()
-    options = torchrun.parse_args(arguments)
+    options = torchrun.parse_args(arguments)  # type: ignore[no-untyped-call]
     try:
         torchrun.run(options)  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
