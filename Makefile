@@ -28,7 +28,7 @@ demo: $(INSTALLED)
 
 # A file of tests stays in one process, so that what its tests share is made once.
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # What every commit passes: format, lint, types, and the tests that take seconds.
 check: $(INSTALLED)

@@ -14,7 +14,7 @@ import pytest
 
 from lmle_core.methods.catalogue import METHODS
 from tasks.mlflow_store import quiet_mlflow
-from tests.flows.test_deployment import TINY
+from tests.flows.commands import TINY
 from tests.flows.test_lmle import environment, executable
 
 pytestmark = [pytest.mark.slow, pytest.mark.services]

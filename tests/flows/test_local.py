@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.test_deployment import TINY
+from tests.flows.commands import TINY
 
 
 def _run(workspace: Path, *settings: str) -> subprocess.Popen[str]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -15,16 +16,21 @@ from infra.postgres import Postgres
 from infra.prefect_server import prefect_api
 from infra.services import State
 from infra.work_pool import POOL
-from tests.flows.test_deployment import TINY, Commands, commands
+from tests.flows.commands import TINY, Commands, commands_in
 from tests.infra.postgres_server import admin, own_databases
 
-__all__ = ["commands"]
 SILENCE = 35  # seconds; heartbeats come every 30
 
 
 @pytest.fixture
 def postgres() -> Iterator[Postgres]:
     yield from own_databases()
+
+
+@pytest.fixture
+def commands(postgres: Postgres, tmp_path: Path) -> Iterator[Commands]:
+    with commands_in(tmp_path, LMLE_POSTGRES=postgres.address) as found:
+        yield found
 
 
 def _wait(reached: Callable[[], bool], seconds: float) -> None:
@@ -41,14 +47,11 @@ def _wait(reached: Callable[[], bool], seconds: float) -> None:
 def test_a_killed_run_frees_its_slot_and_everything_is_on_the_server(
     commands: Commands, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commands.environment["LMLE_POSTGRES"] = postgres.address
-    options = ("--prefect-port", "--mlflow-port", "--dask-port", "--dashboard-port")
-    ports = [text for option, port in zip(options, commands.ports, strict=True) for text in (option, str(port))]
-    commands.lmle("up", *ports, "--dask-workers", "1")
+    commands.up()
     assert str(postgres) in commands.lmle("status")
     state = State.load(commands.workspace)
     assert state is not None
-    api = commands.environment["PREFECT_API_URL"]
+    api = commands.api
     for _ in range(2):  # as for a server elsewhere; told twice, there is one
         prepare = [sys.executable, "-m", "infra.automations", api, "--after", str(SILENCE)]
         subprocess.run(prepare, check=True, env=commands.environment)
@@ -56,11 +59,10 @@ def test_a_killed_run_frees_its_slot_and_everything_is_on_the_server(
     assert automation["trigger"]["within"] == SILENCE
 
     settings = [text for setting in TINY for text in ("--set", setting)]
-    config = commands.lmle("config", *settings, "--json").strip()
     commands.prefect("deploy", "--name", "demo")
     deployment = call("GET", f"{api}/deployments/name/lmle/demo")
     create = f"{api}/deployments/{deployment['id']}/create_flow_run"
-    parameters = {"state": {"type": "SCHEDULED"}, "parameters": {"config": json.loads(config)}}
+    parameters = {"state": {"type": "SCHEDULED"}, "parameters": {"config": json.loads(commands.config())}}
 
     def state_of(run: str) -> str:
         return str(call("GET", f"{api}/flow_runs/{run}")["state"]["name"])

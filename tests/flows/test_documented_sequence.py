@@ -1,0 +1,109 @@
+"""The documented sequence: up, deploy, run each deployment, down; real servers, a real worker, nothing left.
+
+The tests are in its order: each needs what the ones before it have left.
+"""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from infra import processes
+from infra.services import State
+from tests.flows.commands import Commands, commands_in
+
+pytestmark = [pytest.mark.slow, pytest.mark.services]
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    with commands_in(tmp_path_factory.mktemp("services")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def config(commands: Commands) -> str:
+    return commands.config()
+
+
+def faces(commands: Commands) -> Path:
+    """The folder of the images that the run drew."""
+    (found,) = commands.workspace.glob("stages/synth/*/img_align_celeba")
+    return found
+
+
+def test_up_starts_what_is_missing(commands: Commands) -> None:
+    said = commands.up()
+    assert f"export PREFECT_API_URL={commands.api}" in said
+    assert " up " not in commands.up()  # nothing was missing
+    status = commands.lmle("status")
+    assert all(name in status for name in ("prefect", "mlflow", "dask", "dask-workers", "worker"))
+
+
+def test_the_server_has_every_deployment(commands: Commands) -> None:
+    said = commands.prefect("deploy", "--all")
+    assert all(
+        name in said for name in ("lmle/demo", "lmle/full", "compare/baselines", "predict/batch", "retrain/weekly")
+    )
+    with urllib.request.urlopen(f"{commands.api}/deployments/name/retrain/weekly") as weekly:
+        stored = json.load(weekly)
+    (schedule,) = stored["schedules"]
+    assert (schedule["active"], schedule["schedule"]["timezone"]) == (True, "UTC")
+    assert stored["global_concurrency_limit"]["limit"] == 1
+    assert stored["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+
+
+def test_the_server_refuses_a_wrong_parameter(commands: Commands) -> None:
+    refused = commands.prefect("deployment", "run", "lmle/demo", "--param", 'config={"training": {"rouns": 2}}', code=1)
+    assert "'rouns' is not one of ['rounds'" in refused
+
+
+def test_a_deployment_runs_on_the_services(commands: Commands, config: str) -> None:
+    commands.prefect("deployment", "run", "lmle/demo", "--param", f"config={config}", "--watch")
+    (summary,) = commands.workspace.glob("runs/*/summary.json")
+    assert json.loads(summary.read_text())["data"]["images"] == 240
+    log = (commands.workspace / "logs" / "worker.log").read_text()
+    assert f"tcp://127.0.0.1:{commands.ports[2]}, 1 workers" in log
+    experiment = commands.mlflow("experiments/get-by-name?experiment_name=lmle")["experiment"]
+    assert experiment["artifact_location"].endswith(str(commands.workspace / "mlartifacts" / "1"))
+    model = commands.mlflow("registered-models/get?name=lmle")["registered_model"]
+    assert {alias["alias"] for alias in model["aliases"]} == {"champion", "challenger"}
+
+
+def test_methods_are_compared_by_a_deployment(commands: Commands, config: str) -> None:
+    commands.prefect(
+        *("deployment", "run", "compare/baselines", "--param", f"config={config}", "--param", "seeds=2"),
+        *("--param", 'methods=["bce", "logit-adjusted"]', "--param", "study=tiny", "--watch"),
+    )
+    compared = json.loads((commands.workspace / "comparisons" / "tiny" / "comparison.json").read_text())
+    assert compared["reference"] == ["bce", "prior"]
+    assert {each["method"] for each in compared["standings"]} == {"bce", "logit-adjusted"}
+
+
+def test_a_folder_is_classified_by_a_deployment(commands: Commands) -> None:
+    where = ("--param", f"images={faces(commands).parent}", "--param", f"out={commands.workspace / 'answers'}")
+    commands.prefect("deployment", "run", "predict/batch", *where, "--watch")
+    answers = pd.read_parquet(commands.workspace / "answers" / "predictions")
+    assert len(answers) == 240
+    assert answers["error"].isna().all()
+
+
+def test_down_leaves_no_process_and_every_result(commands: Commands) -> None:
+    """The run is there without the services, and its model by the address it had."""
+    state = State.load(commands.workspace)
+    assert state is not None
+    commands.lmle("down")
+    assert processes.marked(state.token) == []
+    assert all(processes.port_free("127.0.0.1", port) for port in commands.ports)
+    assert "no services are up" in commands.lmle("status", code=1)
+
+    face = str(faces(commands) / "000001.jpg")
+    (answer,) = json.loads(commands.lmle("predict", "models:/lmle@champion", face, "--format", "json"))
+    assert list(answer["attributes"]) == ["Male", "Smiling", "Eyeglasses"]
+    table = pd.read_parquet(commands.workspace / "answers" / "predictions").set_index("filename")
+    for name, one in answer["attributes"].items():
+        assert table.loc["000001.jpg", f"{name}.prediction"] == one["label"]
+        assert table.loc["000001.jpg", f"{name}.margin"] == pytest.approx(one["margin"], abs=1e-3)
