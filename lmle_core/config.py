@@ -14,6 +14,8 @@ from lmle_core.spelling import did_you_mean
 
 APART = ("engines", "promotion")
 """Sections that change nothing of what a run computes: how and where it does, and what becomes of its result."""
+LEAST_TEMPERATURE = 0.03
+"""Of the softmax ratio, whose weights exp(−2 / τ) are then above 1e-30."""
 
 
 class ConfigError(ValueError):
@@ -192,7 +194,7 @@ class Training(Section):
     )
     minority: int = Field(8, ge=1, description="'minority': least members of each attribute's rarest class in a batch.")
     costs: Literal["auto", "none", "inverse"] = Field(
-        "auto", description="Class costs 1/p: 'auto' has them where the batches are not class-equal."
+        "auto", description="Class costs 1/p: 'auto' has them where neither batches nor loss balance the classes."
     )
     flip: bool = Field(True, description="Augment by mirroring.")
     shift: float = Field(0.06, ge=0, le=0.5, description="Augment by shifting up to this share of the side.")
@@ -301,6 +303,8 @@ class Config(Section):
     def _sections_agree(self) -> Self:
         if self.quintuplets.mode == "table" and self.loss.kind != "hinge":
             raise ValueError("quintuplets.mode 'table' trains on loss.kind 'hinge': set both")
+        if self.loss.kind == "softmax-ratio" and self.loss.temperature < LEAST_TEMPERATURE:
+            raise ValueError(f"loss.temperature below {LEAST_TEMPERATURE} underflows with loss.kind 'softmax-ratio'")
         if self.loss.kind == "softmax-ratio" and self.loss.adjusted and self.training.costs == "inverse":
             raise ValueError("loss.adjusted and class costs balance the classes twice: choose one of the two")
         if self.prior.kind == "torchvision" and self.prior.weights is None:

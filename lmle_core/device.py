@@ -65,6 +65,12 @@ class Places:
         return cls(tuple(devices), max(1, cores // len(devices)))
 
 
+def free_memory(device: torch.device) -> int:
+    """Bytes of a GPU that nothing holds; what torch keeps of tensors that are gone is given back first."""
+    torch.cuda.empty_cache()
+    return torch.cuda.mem_get_info(device)[0]
+
+
 class DeviceImages:
     """Images of chosen rows by position: resident on the device as uint8 where they fit, else gathered from the store.
 
@@ -77,8 +83,7 @@ class DeviceImages:
     def __init__(self, store: ImageStore, rows: np.ndarray, device: torch.device) -> None:
         self.store, self.rows, self.device = store, rows, device
         needed = len(rows) * int(np.prod(store.shape))
-        on_gpu = device.type == "cuda"
-        budget = int(0.6 * torch.cuda.mem_get_info(device)[0]) if on_gpu else CPU_BUDGET // local_ranks()
+        budget = int(0.6 * free_memory(device)) if device.type == "cuda" else CPU_BUDGET // local_ranks()
         self.resident: Tensor | None = None
         if needed <= budget:
             self.resident = torch.empty((len(rows), *store.shape), dtype=torch.uint8, device=device)
@@ -99,8 +104,12 @@ class DeviceImages:
 
 def seeded_generator(seed: tuple[int, ...], device: torch.device | str = "cpu") -> torch.Generator:
     """A generator whose draws follow from a tuple of integers."""
-    entropy = np.random.SeedSequence(seed).generate_state(1, np.uint32)[0]
-    return torch.Generator(device).manual_seed(int(entropy))
+    return torch.Generator(device).manual_seed(entropy(seed))
+
+
+def entropy(seed: tuple[int, ...]) -> int:
+    """32 bits that follow from a tuple of integers."""
+    return int(np.random.SeedSequence(seed).generate_state(1, np.uint32)[0])
 
 
 def augment(images: Tensor, draws: Tensor, *, flip: bool, shift: float) -> Tensor:

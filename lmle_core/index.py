@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from lmle_core import config as configuration
-from lmle_core.bootstrap import mean_balanced_accuracy
+from lmle_core.bootstrap import mean_balanced_accuracy, mean_over_attributes, mean_recalls
 from lmle_core.clusters import Clusters, cluster
 from lmle_core.extremes import ClassExtremes
 from lmle_core.kmeans.faiss_blocks import one_faiss_thread
@@ -342,6 +342,4 @@ def _scores(index: CentroidIndex, valid: Rows, tried: Sequence[int]) -> list[flo
             right[..., label] += ((labels == label) & (truth == label)).sum(1)
     if not total.any():
         raise ValueError("index: no validation rows to choose by")
-    with np.errstate(invalid="ignore"):
-        recall = right / total
-    return [float(np.nanmean(one, axis=-1).mean()) for one in recall]
+    return mean_over_attributes(mean_recalls(right.swapaxes(-2, -1), total.T)).tolist()

@@ -11,8 +11,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lmle_core.spelling import did_you_mean
+
 SIX_LAYER = "six-layer"
 WEIGHTS = "model.safetensors"
+AUXILIARY = ("googlenet", "inception_v3")
+"""torchvision's models with classifiers on the way, which are left out."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,14 @@ class Output(NamedTuple):
     features: Tensor
     embeddings: Tensor
     logits: Tensor
+
+
+class Pooled(nn.Module):
+    """In the place of a trunk's classifying layer: features (B, F), of a map (B, F, H, W) the means."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The features."""
+        return features.mean((2, 3)) if features.dim() == 4 else features
 
 
 class Network(nn.Module):
@@ -92,7 +104,7 @@ def cpu_has_bfloat16() -> bool:
 def build_network(spec: NetworkSpec, seed: int) -> Network:
     """A freshly initialised network; the same seed gives the same weights, and global random state is left alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # a GPU's is left alone, which torch.manual_seed seeds too
         return Network(spec).to(memory_format=torch.channels_last)
 
 
@@ -128,18 +140,36 @@ def load_trunk_weights(network: Network, weights: Path) -> None:
     network.trunk.load_state_dict({name: state[name] for name in wanted})
 
 
+def trunks() -> list[str]:
+    """Names of the trunks: 'six-layer', and torchvision's classification models."""
+    import torchvision.models
+
+    return [SIX_LAYER, *torchvision.models.list_models(module=torchvision.models)]
+
+
+def check_trunk(kind: str, height: int, width: int) -> None:
+    """Raise ValueError for a trunk that is not known, or that does not take images of this size."""
+    network = build_network(NetworkSpec(kind, 1, 1, 2, 2), seed=0)
+    try:
+        network(torch.zeros(2, 3, height, width, dtype=torch.uint8))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise ValueError(f"trunk.kind {kind!r} does not take images of {height} x {width}: {error}") from None
+
+
 def _trunk(spec: NetworkSpec) -> tuple[nn.Module, int]:
     if spec.trunk == SIX_LAYER:
         return _six_layer(spec.width)
     import torchvision.models
 
-    valid = torchvision.models.list_models(module=torchvision.models)
+    valid = trunks()
     if spec.trunk not in valid:
-        raise ValueError(f"trunk.kind {spec.trunk!r}: expected 'six-layer' or one of torchvision's {', '.join(valid)}")
-    model = torchvision.models.get_model(spec.trunk, weights=None)
+        hint = did_you_mean(spec.trunk, valid) or f"expected one of {', '.join(valid)}"
+        raise ValueError(f"trunk.kind {spec.trunk!r} is not known; {hint}")
+    options = {"aux_logits": False, "init_weights": False} if spec.trunk in AUXILIARY else {}
+    model = torchvision.models.get_model(spec.trunk, weights=None, **options)
     for name in ("fc", "classifier", "head", "heads"):  # torchvision's names for the classifying layer
         if hasattr(model, name):
-            setattr(model, name, nn.Identity())
+            setattr(model, name, Pooled())
             break
     with torch.no_grad():
         width = model.eval()(torch.zeros(1, 3, 224, 224)).shape[1]

@@ -116,7 +116,8 @@ def optimise(
         sum_gradients(network.parameters())
         optimiser.step()
         done = iteration + 1
-        if iteration % CURVE_EVERY == 0 or done == iterations:
+        saves = done % checkpoint_every == 0 and done < iterations
+        if iteration % CURVE_EVERY == 0 or saves or done == iterations:  # of a loss that is not finite, nothing is kept
             values = {name: float(value) for name, value in {"loss": loss.detach(), **figures}.items()}
             if not math.isfinite(values["loss"]):
                 raise FloatingPointError(
@@ -125,7 +126,7 @@ def optimise(
             curves.append({"iteration": iteration, "learning_rate": rate, **values})
             if progress is not None:
                 progress(done, iterations)
-        if done % checkpoint_every == 0 and done < iterations and writes():
+        if saves and writes():
             _save(directory, network, optimiser, done, curves)
     network.eval()
     return Trained(curves, optimiser.state_dict(), done - first, time.perf_counter() - begun)

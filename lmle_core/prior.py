@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from lmle_core.config import Config
-from lmle_core.device import DeviceImages, augment, seeded_generator
+from lmle_core.device import DeviceImages, augment, entropy, seeded_generator
 from lmle_core.distributed.ranks import gathered, share, writes
 from lmle_core.losses import cross_entropy
 from lmle_core.network import (
+    SIX_LAYER,
     Network,
     NetworkSpec,
     Output,
@@ -62,7 +63,13 @@ def forwarded(
     network: Network, images: DeviceImages, positions: np.ndarray, config: Config, seed: tuple[int, ...]
 ) -> Output:
     """What a network makes of a batch of augmented images; each of several processes forwards its share of them."""
-    output = network(augmented(images, positions, config, seed))
+    batch = augmented(images, positions, config, seed)
+    if network.spec.trunk == SIX_LAYER:
+        output = network(batch)
+    else:  # dropout of torchvision's trunks draws from torch's own generators
+        with torch.random.fork_rng([images.device] if images.device.type == "cuda" else []):
+            torch.manual_seed(entropy((*seed, share(len(positions)).start)))
+            output = network(batch)
     return Output(*(gathered(part, len(positions)) for part in output))
 
 

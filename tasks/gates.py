@@ -1,22 +1,21 @@
 """Checks between the stages of a flow: what stops a run, before expensive work or instead of a bad result."""
 
-import difflib
 import json
 from pathlib import Path
 
 import numpy as np
 
 from lmle_core.artefact import Reference
+from lmle_core.balance import check_balance
 from lmle_core.classifier import Classifier
 from lmle_core.config import Config, ConfigError
 from lmle_core.device import choose_device
 from lmle_core.distributed.job import check_processes
 from lmle_core.health import refuse_collapse
-from lmle_core.network import SIX_LAYER
+from lmle_core.network import SIX_LAYER, check_trunk
 from lmle_core.prior import class_count, network_spec
 from lmle_core.sampling import make_sampler
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
-from lmle_core.training import check_balance
 
 
 class UnusableDataError(ValueError):
@@ -38,15 +37,9 @@ def check_settings(config: Config) -> None:
     try:
         choose_device(config.engines.device)
         check_processes(config)
+        check_trunk(config.trunk.kind, config.data.height, config.data.width)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    if config.trunk.kind != SIX_LAYER:
-        from torchvision.models import list_models
-
-        valid = [SIX_LAYER, *list_models()]
-        if config.trunk.kind not in valid:
-            close = difflib.get_close_matches(config.trunk.kind, valid, n=1) or [SIX_LAYER]
-            raise ConfigError(f"trunk.kind: {config.trunk.kind!r} is not known; did you mean {close[0]!r}?")
     if config.prior.weights is not None and not config.prior.weights.is_file():
         raise ConfigError(f"prior.weights: {config.prior.weights}: no such file")
 
@@ -76,7 +69,7 @@ def check_data(store: Reference, config: Config) -> None:
     training = config.training
     try:
         make_sampler(training.sampler, labels, training.batch, training.minority, (config.seed,))(0)
-        check_balance(config, len(images.attributes))
+        check_balance(config, labels.shape[1])
     except ValueError as error:
         raise ConfigError(str(error)) from None
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lmle_core.device import free_memory
 from lmle_core.kmeans.assignment import Prepared, Sums, assign_block, prepare_centroids
 from lmle_core.kmeans.centroids import Centroids
 from lmle_core.kmeans.ordered import Assigned, OrderedBlocks
@@ -45,7 +46,7 @@ class TorchBlocks(OrderedBlocks):
         self._device = torch.device(device)
         self._threads = threads or torch.get_num_threads()
         if hold is None:
-            hold = torch.cuda.mem_get_info(self._device)[0] // 2 if self._device.type == "cuda" else HOLD
+            hold = free_memory(self._device) // 2 if self._device.type == "cuda" else HOLD
         self._hold = hold
         self._held: dict[int, tuple[Tensor, Tensor]] = {}
 

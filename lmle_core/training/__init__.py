@@ -2,7 +2,6 @@
 
 from lmle_core.training.round import (
     batch_objective,
-    check_balance,
     images_of_a_batch,
     images_seen,
     iterations_of_a_round,
@@ -14,7 +13,6 @@ from lmle_core.training.table_mode import mine_quintuplets, mining_subset
 
 __all__ = [
     "batch_objective",
-    "check_balance",
     "images_of_a_batch",
     "images_seen",
     "iterations_of_a_round",

@@ -60,6 +60,6 @@ def weighed(round_: Round, output: Output, picks: Tensor, headers: Headers) -> t
     figures = figures_of(headers, loss.kind)
     if loss.bce_weight:
         bce = cross_entropy(output.logits, labels)
-        total = total + loss.bce_weight * (bce * costs.view(bce.shape[1], bce.shape[0]).T).mean()
+        total = total + loss.bce_weight * bce.mean()
         figures["loss_bce"] = bce.detach().mean()
     return total, figures

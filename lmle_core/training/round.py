@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lmle_core.balance import has_costs
 from lmle_core.clusters import Clusters
 from lmle_core.config import Config
 from lmle_core.device import DeviceImages
@@ -68,9 +69,11 @@ def train_round(
     every = config.engines.checkpoint
     seed = (config.seed, 5, number)
     classes = class_count(store.labels)
+    attributes = labels.shape[1]
     sampler = make_sampler(training.sampler, labels, training.batch, training.minority, seed)
-    costly = training.costs == "inverse" or (training.costs == "auto" and not _balanced(config, len(store.attributes)))
-    costs = class_costs(torch.from_numpy(labels), classes) if costly else torch.ones(labels.shape[1], classes)
+    costs = torch.ones(attributes, classes)
+    if has_costs(config, attributes):
+        costs = class_costs(torch.from_numpy(labels), classes)
     round_ = Round(
         images=DeviceImages(store, rows, device),
         labels=torch.from_numpy(labels).to(device),
@@ -154,22 +157,6 @@ def margin_table(labels: np.ndarray, clusters: Clusters, classes: int, config: C
     )
 
 
-def check_balance(config: Config, attributes: int) -> None:
-    """Raise ValueError where class costs would balance classes that batches or loss balance already."""
-    if config.training.costs == "inverse" and _balanced(config, attributes):
-        raise ValueError(
-            "training.costs 'inverse' would balance the classes twice: the batches, the table or loss.adjusted do it "
-            "already; use 'auto'"
-        )
-
-
 def _multiple(every: int, config: Config) -> int:
     """Iterations between checkpoints where what is drawn anew must be drawn first by a continued training."""
     return -(-every // config.quintuplets.redraw) * config.quintuplets.redraw
-
-
-def _balanced(config: Config, attributes: int) -> bool:
-    """Whether batches or loss balance the classes already, so that class costs would do it twice."""
-    loss, sampler = config.loss, config.training.sampler
-    class_equal = config.quintuplets.mode == "table" or (attributes == 1 and sampler in {"auto", "class-equal"})
-    return class_equal or loss.kind == "centroid-margin" or (loss.kind == "softmax-ratio" and loss.adjusted)

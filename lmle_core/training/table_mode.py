@@ -98,7 +98,7 @@ class TableObjective:
                 self.round.assignment.cpu().numpy()[self.subset],
                 self.subset,
                 self.round.config,
-                (*self.round.seed, iteration),
+                (*self.round.seed, iteration, 1),
                 self.round.labels.device,
                 anchors=anchors,
             )
