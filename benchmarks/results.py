@@ -190,8 +190,17 @@ def machine(record: StudyRecord) -> str:
     return (
         f"`{record.command}`, {record.date}, on {environment['cores']} cores of {environment['processor']}, device "
         f"{environment['device']}; torch {torch}, revision {revision}. "
-        f"Record: `benchmarks/records/{record.directory}/record.json`."
+        f"Record: `benchmarks/records/{record.directory}/record.json`.{_taken_over(record)}"
     )
+
+
+def _taken_over(record: StudyRecord) -> str:
+    """What the record has from earlier ones."""
+    names: dict[str, list[str]] = {}
+    for name, measured in record.comparisons.items():
+        if (of := measured.taken_over) is not None:
+            names.setdefault(f"{of['date']}, revision {of['revision'][:8]}", []).append(name)
+    return "".join(f" Of {of}: {', '.join(each)}." for of, each in names.items())
 
 
 def _published(found: Mapping[str, Measured]) -> str:

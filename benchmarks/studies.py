@@ -49,7 +49,10 @@ def finished(study: Study, workspace: Path) -> bool:
 
 
 def keep(study: Study, workspace: Path, settings: list[str] | None = None, records: Path = RECORDS) -> Path:
-    """Write the record of a study, or of those of its comparisons that a workspace has; one of that day is replaced.
+    """Write the record of a study; one of that day is replaced.
+
+    Of a study of several comparisons, those that the workspace lacks are taken over from the newest record, with its
+    date and revision, where that has the same methods, rules, seeds and settings.
 
     Args:
         study: of `lmle_core.studies`.
@@ -63,6 +66,9 @@ def keep(study: Study, workspace: Path, settings: list[str] | None = None, recor
             reference decides by another rule than the catalogue has by now.
     """
     record = record_of(study, workspace, settings)
+    older = sorted(records.glob(f"*-study-{study.name}/record.json"))
+    if older:
+        _take_over(record, json.loads(older[-1].read_text()), study)
     directory = records / f"{record['date']}-study-{study.name}"
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "record.json"
@@ -104,6 +110,15 @@ def record_of(study: Study, workspace: Path, settings: list[str] | None = None) 
             if name in parts
         },
     }
+
+
+def _take_over(record: Json, older: Json, study: Study) -> None:
+    """Add an older record's comparisons to those of a new one; they come in the study's order."""
+    if rounded(record["study"]) != older["study"]:
+        return
+    of = {"date": older["date"], "revision": older["environment"]["revision"]}
+    both = {name: {"taken_over": of, **each} for name, each in older["comparisons"].items()} | record["comparisons"]
+    record["comparisons"] = {name: both[name] for name in study.variants if name in both}
 
 
 def changed(config: Config, base: Config) -> Json:

@@ -26,6 +26,7 @@ class Measured:
         trials: of each method, what was tried on the validation split of the first seed: `settings`, `validation`.
         rules: the own rule of each method, by which the validation split chose among its trials.
         samples: of each method and rule, by seed: `spread`, `seconds`, and `annotated` and `clean` balanced accuracy.
+        taken_over: `date` and `revision` of the earlier record that it comes from; None: it is the record's own.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Measured:
     trials: Mapping[str, Sequence[Json]]
     rules: Mapping[str, str]
     samples: Mapping[Key, Mapping[int, Json]]
+    taken_over: Json | None = None
 
     @classmethod
     def of(cls, name: str, values: Json, rules: Mapping[str, str]) -> Self:
@@ -42,7 +44,7 @@ class Measured:
         for sample in values["samples"]:
             samples.setdefault((sample["method"], sample["rule"]), {})[sample["seed"]] = sample
         comparison = _comparison(values["comparison"], samples)
-        return cls(name, values["settings"], comparison, values["trials"], rules, samples)
+        return cls(name, values["settings"], comparison, values["trials"], rules, samples, values.get("taken_over"))
 
     def per_seed(self, key: Key, name: str = "annotated") -> dict[int, float]:
         """Mean balanced accuracy, or another figure of the samples, by seed in the comparison's order."""

@@ -295,8 +295,8 @@ def build_index(
         logits: of the validation rows, see `CentroidIndex.classify`; None: the rule decides alone.
 
     Corner cases: equal scores go to fewer clusters, then to k = 0, then to the smaller k, then to the smaller weight.
-    A k of at least all centroids
-    of each attribute is k = 0, and not tried again.
+    A k of at least all centroids of each attribute is k = 0, and not tried again. An attribute of which validation has
+    one class only does not count; where there is no other, every score is 0.
     """
     best: CentroidIndex | None = None
     best_score = -np.inf
@@ -342,4 +342,4 @@ def _scores(index: CentroidIndex, valid: Rows, tried: Sequence[int]) -> list[flo
             right[..., label] += ((labels == label) & (truth == label)).sum(1)
     if not total.any():
         raise ValueError("index: no validation rows to choose by")
-    return mean_over_attributes(mean_recalls(right.swapaxes(-2, -1), total.T)).tolist()
+    return np.nan_to_num(mean_over_attributes(mean_recalls(right.swapaxes(-2, -1), total.T))).tolist()

@@ -116,17 +116,19 @@ def optimise(
         sum_gradients(network.parameters())
         optimiser.step()
         done = iteration + 1
-        saves = done % checkpoint_every == 0 and done < iterations
-        if iteration % CURVE_EVERY == 0 or saves or done == iterations:  # of a loss that is not finite, nothing is kept
+        shown = iteration % CURVE_EVERY == 0 or done == iterations
+        saved = done % checkpoint_every == 0 and done < iterations
+        if shown or saved:
             values = {name: float(value) for name, value in {"loss": loss.detach(), **figures}.items()}
             if not math.isfinite(values["loss"]):
                 raise FloatingPointError(
                     f"the loss is {values['loss']} at iteration {iteration}: {values}; lower the learning rate"
                 )
+        if shown:
             curves.append({"iteration": iteration, "learning_rate": rate, **values})
             if progress is not None:
                 progress(done, iterations)
-        if saves and writes():
+        if saved and writes():
             _save(directory, network, optimiser, done, curves)
     network.eval()
     return Trained(curves, optimiser.state_dict(), done - first, time.perf_counter() - begun)

@@ -152,6 +152,25 @@ def test_a_record_may_lack_comparisons_and_the_page_says_which(workspace: Path, 
     assert "Of the study digits: the comparisons digits-0, digits-20, digits-40." in results.page({"digits": record})
 
 
+def test_what_a_workspace_lacks_is_taken_over_from_the_record_before(workspace: Path, tmp_path: Path) -> None:
+    study = find_study("digits")
+    right: dict[Key, float | np.ndarray] = {OURS: 0.9, ("triplet", "knn"): 0.8}
+    for folder, name in (("one", "digits-90"), ("other", "digits-0")):
+        leave(tmp_path / folder, name, right, classes=3)
+    first = keep(study, tmp_path / "one", records=tmp_path / "records")
+    earlier = tmp_path / "records" / "2020-01-01-study-digits"
+    first.parent.rename(earlier)
+    values = json.loads((earlier / "record.json").read_text())
+    values |= {"date": "2020-01-01", "environment": {**values["environment"], "revision": "0123456789"}}
+    (earlier / "record.json").write_text(json.dumps(values))
+    record = StudyRecord.load(keep(study, tmp_path / "other", records=tmp_path / "records"))
+    assert list(record.comparisons) == ["digits-0", "digits-90"]
+    assert record.comparisons["digits-0"].taken_over is None
+    there = loaded(tmp_path / "one", "digits-90").per_seed(OURS)
+    assert record.comparisons["digits-90"].per_seed(OURS) == pytest.approx(there, abs=1e-5)
+    assert "Of 2020-01-01, revision 01234567: digits-90." in results.machine(record)
+
+
 def test_comparisons_of_different_commands_are_no_study(workspace: Path, tmp_path: Path) -> None:
     for name in find_study("digits").variants:
         leave(tmp_path, name, {OURS: 0.9, ("bce", "half"): 0.8}, classes=3)

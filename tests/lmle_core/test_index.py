@@ -251,11 +251,19 @@ def test_equal_scores_go_to_fewer_clusters_and_all_neighbours() -> None:
     assert (len(index.centroids), index.neighbours) == (3, 0)
 
 
-def test_a_class_that_the_validation_split_lacks_does_not_count() -> None:
+def test_a_class_or_an_attribute_that_the_validation_split_lacks_does_not_count() -> None:
     train = random_rows(300, 2, 8, classes=3)
     valid = ArrayRows(train.array[:50], np.minimum(train.labels[:50], 1))
     index = _build(train, valid, clusters_per_class=(1,), neighbours=(0,))
     assert 0 < index.candidates[0]["balanced_accuracy"] <= 1
+    one = valid.labels.copy()
+    one[:, 1] = 0
+    decided = index.classify(valid.array)[0][:, 0]
+    recalls = [(decided == c)[valid.labels[:, 0] == c].mean() for c in range(2)]
+    alone = _build(train, ArrayRows(valid.array, one), clusters_per_class=(1,), neighbours=(0,))
+    assert alone.candidates[0]["balanced_accuracy"] == pytest.approx(np.mean(recalls))
+    none = _build(train, ArrayRows(valid.array, one * 0), clusters_per_class=(1, 2), neighbours=(0,))
+    assert [each["balanced_accuracy"] for each in none.candidates] == [0, 0]
     with pytest.raises(ValueError, match="no validation rows"):
         _build(train, ArrayRows(train.array[:0], train.labels[:0]))
 

@@ -9,12 +9,21 @@ from safetensors.numpy import load_file
 
 from lmle_core.clusters import Clusters, cluster
 from lmle_core.config import Config, parse_config
+from lmle_core.device import DeviceImages
 from lmle_core.features import Features, extract, load_encoder
 from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
-from lmle_core.network import NetworkSpec, build_network, load_network, load_trunk_weights, save_network
-from lmle_core.optimise import Schedule
-from lmle_core.prior import make_prior, starting_network
+from lmle_core.network import (
+    Network,
+    NetworkSpec,
+    build_network,
+    check_trunk,
+    load_network,
+    load_trunk_weights,
+    save_network,
+)
+from lmle_core.optimise import CHECKPOINT, Schedule, optimise
+from lmle_core.prior import forwarded, make_prior, starting_network
 from lmle_core.store import TRAIN, ImageStore
 from lmle_core.training import (
     iterations_of_a_round,
@@ -237,8 +246,43 @@ def test_weights_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:
     torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "weights.pt")
     with pytest.raises(ValueError, match=r"no weights of the right shape for .* first 'conv1.weight'"):
         load_trunk_weights(build_network(NetworkSpec("resnet18", 16, 1, 2, 8), 0), tmp_path / "weights.pt")
-    with pytest.raises(ValueError, match=r"trunk.kind 'resnet1'.*expected 'six-layer' or one of"):
+    with pytest.raises(ValueError, match=r"trunk.kind 'resnet1' is not known; did you mean 'resnet18'"):
         build_network(NetworkSpec("resnet1", 16, 1, 2, 8), 0)
+
+
+@pytest.mark.parametrize("kind", ["convnext_tiny", "googlenet", "squeezenet1_1", "mobilenet_v3_small"])
+def test_trunks_of_every_build_take_images_of_any_size(kind: str) -> None:
+    check_trunk(kind, 64, 48)
+
+
+def test_a_trunk_that_does_not_take_the_images_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"trunk.kind 'vit_b_16' does not take images of 64 x 64: .*224"):
+        check_trunk("vit_b_16", 64, 64)
+
+
+def test_dropout_follows_from_the_seed_and_leaves_the_random_state_alone(
+    faces_store: ImageStore, small: Config
+) -> None:
+    network = build_network(NetworkSpec("efficientnet_b0", 1, 3, 2, 8), 0)  # drops whole layers of an image
+    images = DeviceImages(faces_store, faces_store.rows(TRAIN), CPU)
+    before = torch.get_rng_state()
+    outputs = [forwarded(network, images, np.arange(8), small, (0, 1, each)).features for each in (0, 0, 1)]
+    assert torch.equal(outputs[0], outputs[1]) and not torch.equal(outputs[0], outputs[2])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_loss_that_is_not_finite_leaves_no_checkpoint(tmp_path: Path) -> None:
+    network = build_network(NetworkSpec("six-layer", 4, 1, 2, 8), 0)
+
+    def objective(network: Network, iteration: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        return network.heads.weight.sum() * (1 if iteration < 5 else torch.nan), {}
+
+    with pytest.raises(FloatingPointError, match="at iteration 5"):
+        optimise(
+            network, objective, iterations=9, schedule=Schedule(0.1, 9), weight_decay=0, directory=tmp_path,
+            checkpoint_every=3,
+        )  # fmt: skip
+    assert torch.load(tmp_path / CHECKPOINT)["iteration"] == 3
 
 
 def test_the_schedule_warms_up_and_ends_at_zero() -> None:

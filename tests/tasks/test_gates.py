@@ -68,7 +68,8 @@ def test_the_quality_gate_refuses_what_is_below_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("trunk.kind=resnet81", r"trunk.kind: 'resnet81' is not known; did you mean 'resnet18'"),
+        ("trunk.kind=resnet81", r"trunk.kind 'resnet81' is not known; did you mean 'resnet18'"),
+        ("trunk.kind=vit_b_16", r"trunk.kind 'vit_b_16' does not take images of 64 x 64"),
         ("engines.device=gpu", r"engines.device 'gpu': expected 'auto'"),
         ("data={source = 'digits', more = ['m']}", r"data.more: there is no folder to append to with data.source"),
         ("prior.weights=absent.pt", r"prior.weights: absent.pt: no such file"),
@@ -87,9 +88,11 @@ def test_settings_that_do_not_fit_the_data_are_refused_before_training(tmp_path:
         check_data(data, load_config(None, ["training.sampler=class-equal"]))
     with pytest.raises(ConfigError, match=r"training.batch 8 is too small"):
         check_data(data, load_config(None, ["training.sampler=minority", "training.batch=8", "training.minority=6"]))
-    table = ["quintuplets.mode=table", "loss.kind=hinge", "training.costs=inverse"]
-    with pytest.raises(ConfigError, match="would balance the classes twice"):
-        check_data(data, load_config(None, table))
+    table = ["quintuplets.mode=table", "loss.kind=hinge"]
+    for balanced in (table, ["training.sampler=minority", "training.minority=2", "loss.kind=hinge"]):
+        check_data(data, load_config(None, balanced))
+        with pytest.raises(ConfigError, match="would balance the classes twice"):
+            check_data(data, load_config(None, [*balanced, "training.costs=inverse"]))
 
 
 def test_a_champion_that_does_not_fit_the_images_is_refused_with_what_differs(tmp_path: Path) -> None:
