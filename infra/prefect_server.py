@@ -40,7 +40,7 @@ class Api:
         url: ends in `/api`.
         log: the child's log.
         child: None where the API was there already.
-        database: the child's SQLite file, where it has one.
+        database: the child's SQLite file, where it is new and may become the template.
     """
 
     url: str
@@ -143,16 +143,23 @@ def start_api(workspace: Path) -> Api:
     return Api(f"http://{settings.LOOPBACK}:{port}/api", log, child, database)
 
 
-def prepare_database(workspace: Path) -> Path:
-    """The workspace's database; a new one starts as a copy of the template, where there is one."""
-    database = settings.prefect_database(workspace)
+def prepare_database(workspace: Path) -> Path | None:
+    """Make a workspace's database from the template, where it has none and there is one.
+
+    Returns:
+        Where the server will make a new database, for `keep_template`; None where there is one now, which may hold
+        records.
+    """
+    database, template = settings.prefect_database(workspace), template_path()
+    if database.exists():
+        return None
     database.parent.mkdir(parents=True, exist_ok=True)
-    template = template_path()
-    if not database.exists() and template.exists():
-        partial = database.with_suffix(f".{os.getpid()}")
-        shutil.copyfile(template, partial)
-        partial.rename(database)
-    return database
+    if not template.exists():
+        return database
+    partial = database.with_suffix(f".{os.getpid()}")
+    shutil.copyfile(template, partial)
+    partial.rename(database)
+    return None
 
 
 def template_path() -> Path:
@@ -161,7 +168,7 @@ def template_path() -> Path:
 
 
 def keep_template(database: Path) -> None:
-    """Keep a copy of a database just migrated, where there is none yet and the environment may be written to."""
+    """Keep a copy of a new database just migrated, where there is none and the environment may be written to."""
     template = template_path()
     if template.exists():
         return

@@ -117,14 +117,14 @@ def up(
         missing = [service for service in services if not _works(service, state)]
         _end(missing[::-1], workspace, state)
         _refuse_ports_in_use(missing)
-        api, database = Addresses.of(ports).api, None if postgres else prepare_database(workspace)
+        api, new_database = Addresses.of(ports).api, None if postgres else prepare_database(workspace)
         began = time.monotonic()
         try:
             for service in missing:
                 if service.name == "worker":
                     _await(services[0], workspace, state, began, say)
-                    if database is not None:
-                        keep_template(database)
+                    if new_database is not None:
+                        keep_template(new_database)
                     for run in work_pool.close_dead_runs(api):
                         say(f"run {run} had been left unfinished by a worker that ended: set to Crashed")
                 _start(service, workspace, state)

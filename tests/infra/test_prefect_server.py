@@ -43,6 +43,7 @@ def test_a_child_that_fails_is_reported_with_its_log(tmp_path: Path) -> None:
     database.parent.mkdir(parents=True)
     database.write_text("this is no database")
     api = start_api(tmp_path)
+    assert api.database is None  # not new, so no template is made of it
     with pytest.raises(ServerError, match="Prefect's server ended with code") as error:
         api.wait()
     api.stop()
@@ -68,18 +69,22 @@ def test_a_new_workspace_starts_from_the_template(tmp_path: Path, monkeypatch: p
     template = tmp_path / "environment" / "template.db"
     monkeypatch.setattr(prefect_server, "template_path", lambda: template)
     first = prepare_database(tmp_path / "first")
+    assert first == settings.prefect_database(tmp_path / "first")
     assert not first.exists()
     with contextlib.closing(sqlite3.connect(first)) as connection:
         connection.execute("pragma journal_mode=wal")
         connection.execute("create table migrated (yes)")
         keep_template(first)  # while it is in use, as by a server
-    with contextlib.closing(sqlite3.connect(prepare_database(tmp_path / "second"))) as connection:
+    assert prepare_database(tmp_path / "second") is None
+    second = settings.prefect_database(tmp_path / "second")
+    with contextlib.closing(sqlite3.connect(second)) as connection:
         assert connection.execute("select name from sqlite_master").fetchall() == [("migrated",)]
         connection.execute("create table used (yes)")
     size = template.stat().st_size
-    prepare_database(tmp_path / "second")
-    keep_template(tmp_path / "second" / "prefect" / "prefect.db")
+    keep_template(second)
     assert template.stat().st_size == size
+    template.unlink()  # as in a new environment
+    assert prepare_database(tmp_path / "second") is None
 
 
 def test_tail_shows_the_end_of_a_log(tmp_path: Path) -> None:
