@@ -27,6 +27,9 @@ from pathlib import Path
 
 from infra import settings
 
+PATIENCE = 10.0
+"""Seconds for which an API that is not ours is asked again: it may be busy, or just starting anew."""
+
 
 class ServerError(RuntimeError):
     """A server that did not start; the message ends with what its log says."""
@@ -53,16 +56,19 @@ class Api:
         """Wait until the API answers; returns the seconds since it was started.
 
         Raises:
-            ServerError: when the child ends or the deadline passes, with the end of its log.
+            ServerError: when the child ends or the deadline passes, with the end of its log; for an API that was there
+                already, when `PATIENCE` passes.
         """
+        began = time.monotonic()
         while not healthy(f"{self.url}/health"):
             if self.child is None:
-                raise ServerError(
-                    f"no Prefect API answers at {self.url}: start it, or unset PREFECT_API_URL to run without one"
-                )
-            if self.child.poll() is not None:
+                if time.monotonic() - began > PATIENCE:
+                    raise ServerError(
+                        f"no Prefect API answers at {self.url}: start it, or unset PREFECT_API_URL to run without one"
+                    )
+            elif self.child.poll() is not None:
                 raise ServerError(f"Prefect's server ended with code {self.child.returncode}\n{tail(self.log)}")
-            if time.monotonic() - self._started > deadline:
+            elif time.monotonic() - self._started > deadline:
                 raise ServerError(f"Prefect's server did not answer within {deadline:.0f} s\n{tail(self.log)}")
             time.sleep(0.05)
         if self.database is not None:

@@ -23,6 +23,9 @@ DEADLINE = 600.0
 """Seconds within which every service must answer: about 30 on two idle cores, twice as many where databases are new,
 and many times as many on a busy machine. One that ends is not waited for."""
 
+PATIENCE = 30.0
+"""Seconds for which a live service that does not answer is asked again: it may be slow, and at work."""
+
 Say = Callable[[str], None]
 
 
@@ -88,6 +91,8 @@ def up(
     workspace: Path, ports: Ports, dask_workers: int = 0, postgres: Postgres | None = None, say: Say = print
 ) -> Addresses:
     """Start the services that are not up, and wait until all of them answer.
+
+    A service that lives and does not answer for `PATIENCE` is ended and started anew.
 
     Args:
         workspace: absolute; whose databases and artifacts they serve.
@@ -240,7 +245,14 @@ def _process(service: Service, state: State) -> psutil.Process | None:
 
 
 def _works(service: Service, state: State) -> bool:
-    return _process(service, state) is not None and service.answers()
+    began = time.monotonic()
+    while _process(service, state) is not None:
+        if service.answers():
+            return True
+        if time.monotonic() - began > PATIENCE:
+            return False
+        time.sleep(0.5)
+    return False
 
 
 def _log(service: Service, workspace: Path) -> Path:

@@ -16,6 +16,7 @@ import pytest
 
 from infra import prefect_server, settings
 from infra.prefect_server import Api, ServerError, keep_template, prefect_api, prepare_database, start_api, tail
+from tests.infra.busy_server import busy_server
 
 PARENT = """
 import sys, time
@@ -53,10 +54,16 @@ def test_a_child_that_fails_is_reported_with_its_log(tmp_path: Path) -> None:
 
 def test_an_api_in_the_environment_is_used_and_must_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setattr(prefect_server, "PATIENCE", 0.2)
     with prefect_api(tmp_path) as api, pytest.raises(ServerError, match="no Prefect API answers at"):
         api.wait()
     assert api.child is None
     assert os.environ["PREFECT_API_URL"] == "http://127.0.0.1:9/api"
+
+
+def test_an_api_that_is_busy_for_a_moment_is_asked_again(tmp_path: Path) -> None:
+    with busy_server(refusals=2) as port:
+        Api(f"http://127.0.0.1:{port}/api", tmp_path).wait()
 
 
 def test_the_session_server_answers_and_shows_no_page(prefect_server: str) -> None:

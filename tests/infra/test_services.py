@@ -14,6 +14,7 @@ from infra.postgres import Postgres
 from infra.prefect_server import ServerError
 from infra.service import process
 from infra.services import PortInUseError, State
+from tests.infra.busy_server import busy_server
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,23 @@ def test_other_ports_are_refused_while_services_live(tmp_path: Path) -> None:
         assert services.down(tmp_path, say=lambda _: None) == 1
     assert living.find() is None
     assert not (tmp_path / "services.json").exists()
+
+
+def test_a_live_service_that_is_slow_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    living = processes.start([sys.executable, "-c", "import time; time.sleep(600)"], os.environ, tmp_path / "log")
+    with busy_server(refusals=3) as port:
+        prefect = catalogue(tmp_path, Ports(prefect=port), 1)[0]
+        state = State("token", Ports(prefect=port), 1, started={"prefect": living})
+        try:
+            with monkeypatch.context() as patch:
+                patch.setattr(services, "PATIENCE", 0.0)
+                assert not services._works(prefect, state)
+            assert services._works(prefect, state)
+        finally:
+            processes.stop(living, grace=5)
+        assert not services._works(prefect, state)  # what answers now is another's
 
 
 def test_everything_is_on_loopback_and_in_the_workspace(tmp_path: Path) -> None:
