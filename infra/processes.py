@@ -98,6 +98,14 @@ def marked(token: str) -> list[psutil.Process]:
     return found
 
 
+def orphans(token: str, living: Iterable[Detached]) -> list[psutil.Process]:
+    """Those that carry the token and belong to none of these processes: what one that ended has left behind."""
+    found = marked(token)  # first, so that the children of today are looked up after them
+    roots = [root for each in living if (root := each.find())]
+    families = {member for root in roots for member in (root, *_children(root))}
+    return [process for process in found if process not in families]
+
+
 def port_free(host: str, port: int) -> bool:
     """Whether a server could listen on the port."""
     with socket.socket() as probe:

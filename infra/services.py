@@ -6,6 +6,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -122,7 +123,7 @@ def up(
         missing = [service for service in services if not _works(service, state)]
         _end(missing[::-1], workspace, state)
         _refuse_ports_in_use(missing)
-        api, new_database = Addresses.of(ports).api, None if postgres else prepare_database(workspace)
+        new_database = None if postgres else prepare_database(workspace)
         began = time.monotonic()
         try:
             for service in missing:
@@ -130,7 +131,7 @@ def up(
                     _await(services[0], workspace, state, began, say)
                     if new_database is not None:
                         keep_template(new_database)
-                    for run in work_pool.close_dead_runs(api):
+                    for run in _close_runs(state):
                         say(f"run {run} had been left unfinished by a worker that ended: set to Crashed")
                 _start(service, workspace, state)
             for service in missing:
@@ -154,7 +155,8 @@ def down(workspace: Path, say: Say = print) -> int:
             _end([service], workspace, state)
             say(f"{service.name:<13} ended")
             if service.name == "worker":
-                _close_runs(state)
+                with suppress(OSError):  # no server: the next `up` does it
+                    _close_runs(state)
         processes.stop_all(processes.marked(state.token), grace=5.0)
         (workspace / "services.json").unlink()
     return len(running)
@@ -213,20 +215,10 @@ def _end(services: list[Service], workspace: Path, state: State) -> None:
     state.save(workspace)
 
 
-def _close_runs(state: State) -> None:
-    """Runs that the worker's end cut off; the server is told while it is still up."""
-    processes.stop_all((process for process in processes.marked(state.token) if _is_flow_run(process)), grace=5.0)
-    try:
-        work_pool.close_dead_runs(Addresses.of(state.ports).api)
-    except OSError:
-        return  # no server: the next `up` does it
-
-
-def _is_flow_run(process: psutil.Process) -> bool:
-    try:
-        return "prefect.engine" in process.cmdline() or "prefect.flow_engine" in process.cmdline()
-    except psutil.Error:
-        return False
+def _close_runs(state: State) -> list[str]:
+    """End what a worker that ended left behind, and tell the server; returns the runs. Raises OSError without it."""
+    processes.stop_all(processes.orphans(state.token, state.started.values()), grace=5.0)
+    return work_pool.close_dead_runs(Addresses.of(state.ports).api)
 
 
 def _refuse_ports_in_use(services: list[Service]) -> None:
