@@ -3,7 +3,7 @@
 A run tells the server every half minute that it lives (`HEARTBEAT`). Where its machine fails, nobody says that it
 ended, and it would hold the pool's only slot for ever; the automation sets it to Crashed once it is silent too long.
 
-    python -m infra.automations http://prefect.example:4200/api [--after 300]
+    python -m infra.automations http://prefect.example:4200/api [--after 600]
 """
 
 import argparse
@@ -24,27 +24,28 @@ _ALIVE = "prefect.flow-run.heartbeat"
 _ENDED = tuple(f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed"))
 
 
-def ensure_automation(api: str, silence: float = SILENCE) -> None:
-    """Make the automation, or set its time where it has another one; one that was switched off stays so.
+def ensure_automation(api: str, silence: float | None = None) -> None:
+    """Make the automation, or set its time where another is given; one that was switched off stays so.
 
     Corner cases: with another time, a run is watched anew from its next heartbeat.
 
     Args:
         api: of Prefect's server, ends in `/api`.
-        silence: seconds without a heartbeat after which a run is dead; Prefect takes 10 or more.
+        silence: seconds without a heartbeat after which a run is dead; Prefect takes 10 or more. None: `SILENCE` for
+            a new automation, and an old one keeps its own.
 
     Raises:
         OSError: where the server does not answer or refuses.
     """
-    wanted = _automation(silence)
+    wanted = _automation(SILENCE if silence is None else silence)
     found = call("POST", f"{api}/automations/filter", {"automations": {"name": {"any_": [NAME]}}})
     if not found:
         call("POST", f"{api}/automations/", wanted)
-    elif found[0]["trigger"]["within"] != silence:
+    elif silence is not None and found[0]["trigger"]["within"] != silence:
         call("PUT", f"{api}/automations/{found[0]['id']}", {**wanted, "enabled": found[0]["enabled"]})
 
 
-def prepare_server(api: str, silence: float = SILENCE) -> None:
+def prepare_server(api: str, silence: float | None = None) -> None:
     """The pool and the automation. Raises OSError, as above."""
     ensure_pool(api)
     ensure_automation(api, silence)
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command: prepare a server, wherever it runs."""
     parser = argparse.ArgumentParser(prog="python -m infra.automations", description=prepare_server.__doc__)
     parser.add_argument("api", help="address of Prefect's API, such as http://prefect.example:4200/api")
-    parser.add_argument("--after", type=float, default=SILENCE, help="seconds of silence; default %(default)s")
+    parser.add_argument("--after", type=float, help=f"seconds of silence; default: as it is, or {SILENCE}")
     given = parser.parse_args(arguments)
     try:
         prepare_server(given.api, given.after)

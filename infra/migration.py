@@ -1,9 +1,12 @@
 """MLflow's records, moved from one database to another: from a workspace's SQLite file to PostgreSQL, once.
 
-    python -m infra.migration sqlite:////srv/lmle/mlflow.db postgresql://USER:PASSWORD@HOST/lmle
+    export LMLE_POSTGRES=postgresql://USER:PASSWORD@HOST/lmle
+    python -m infra.migration sqlite:////srv/lmle/mlflow.db
+    python -m infra.migration                                   the schema alone, after an upgrade of MLflow
 
 Experiments, runs, metrics, models and their versions keep their identities, so every link to them stays right; the
-files of the runs stay where they are. Both databases must have the schema of the same MLflow: `mlflow db upgrade`.
+files of the runs stay where they are. Both databases must have the schema of the same MLflow: `mlflow db upgrade`. The
+address is no argument, which every user of the machine could read.
 """
 
 import argparse
@@ -12,7 +15,8 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, Integer, MetaData, Table, create_engine, func, insert, select, text
 
-from infra.postgres import Postgres, PostgresError
+from infra import settings
+from infra.postgres import EXAMPLE, PostgresError
 
 _ROWS = 5000
 _SCHEMA = "alembic_version"
@@ -91,17 +95,22 @@ def _advance_sequences(tables: Sequence[Table], new: Connection) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command: make the databases and their schema where they are missing, then move."""
+    """The command: make the databases and MLflow's schema, or bring it up to date, then move."""
     parser = argparse.ArgumentParser(
         prog="python -m infra.migration", description="Move MLflow's records to PostgreSQL."
     )
-    parser.add_argument("source", help="sqlite:///PATH of the workspace's mlflow.db; services and runs are down")
-    parser.add_argument("target", help="as `lmle up --postgres` takes it")
+    parser.add_argument(
+        "source", nargs="?", help="sqlite:///PATH of the workspace's mlflow.db; services and runs are down"
+    )
     given = parser.parse_args(arguments)
     try:
-        postgres = Postgres.parse(given.target)
+        postgres = settings.postgres()
+        if postgres is None:
+            raise PostgresError(f"LMLE_POSTGRES is not set: expected {EXAMPLE}")
         postgres.prepare()
         upgrade_schema(postgres.mlflow)
+        if given.source is None:
+            return
         total = move_records(given.source, postgres.mlflow, _say)
     except (PostgresError, MigrationError) as error:
         parser.exit(2, f"{error}\n")

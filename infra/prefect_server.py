@@ -27,6 +27,9 @@ from pathlib import Path
 
 from infra import settings
 
+PATIENCE = 10.0
+"""Seconds for which an API that is not ours is asked again: it may be busy, or just starting anew."""
+
 
 class ServerError(RuntimeError):
     """A server that did not start; the message ends with what its log says."""
@@ -40,7 +43,7 @@ class Api:
         url: ends in `/api`.
         log: the child's log.
         child: None where the API was there already.
-        database: the child's SQLite file, where it has one.
+        database: the child's SQLite file, where it is new and may become the template.
     """
 
     url: str
@@ -53,16 +56,19 @@ class Api:
         """Wait until the API answers; returns the seconds since it was started.
 
         Raises:
-            ServerError: when the child ends or the deadline passes, with the end of its log.
+            ServerError: when the child ends or the deadline passes, with the end of its log; for an API that was there
+                already, when `PATIENCE` passes.
         """
+        began = time.monotonic()
         while not healthy(f"{self.url}/health"):
             if self.child is None:
-                raise ServerError(
-                    f"no Prefect API answers at {self.url}: start it, or unset PREFECT_API_URL to run without one"
-                )
-            if self.child.poll() is not None:
+                if time.monotonic() - began > PATIENCE:
+                    raise ServerError(
+                        f"no Prefect API answers at {self.url}: start it, or unset PREFECT_API_URL to run without one"
+                    )
+            elif self.child.poll() is not None:
                 raise ServerError(f"Prefect's server ended with code {self.child.returncode}\n{tail(self.log)}")
-            if time.monotonic() - self._started > deadline:
+            elif time.monotonic() - self._started > deadline:
                 raise ServerError(f"Prefect's server did not answer within {deadline:.0f} s\n{tail(self.log)}")
             time.sleep(0.05)
         if self.database is not None:
@@ -143,16 +149,23 @@ def start_api(workspace: Path) -> Api:
     return Api(f"http://{settings.LOOPBACK}:{port}/api", log, child, database)
 
 
-def prepare_database(workspace: Path) -> Path:
-    """The workspace's database; a new one starts as a copy of the template, where there is one."""
-    database = settings.prefect_database(workspace)
+def prepare_database(workspace: Path) -> Path | None:
+    """Make a workspace's database from the template, where it has none and there is one.
+
+    Returns:
+        Where the server will make a new database, for `keep_template`; None where there is one now, which may hold
+        records.
+    """
+    database, template = settings.prefect_database(workspace), template_path()
+    if database.exists():
+        return None
     database.parent.mkdir(parents=True, exist_ok=True)
-    template = template_path()
-    if not database.exists() and template.exists():
-        partial = database.with_suffix(f".{os.getpid()}")
-        shutil.copyfile(template, partial)
-        partial.rename(database)
-    return database
+    if not template.exists():
+        return database
+    partial = database.with_suffix(f".{os.getpid()}")
+    shutil.copyfile(template, partial)
+    partial.rename(database)
+    return None
 
 
 def template_path() -> Path:
@@ -161,7 +174,7 @@ def template_path() -> Path:
 
 
 def keep_template(database: Path) -> None:
-    """Keep a copy of a database just migrated, where there is none yet and the environment may be written to."""
+    """Keep a copy of a new database just migrated, where there is none and the environment may be written to."""
     template = template_path()
     if template.exists():
         return

@@ -21,7 +21,7 @@ class Detached:
 
     Attributes:
         pid: its number.
-        started: when it was created, in seconds since the epoch.
+        started: when it was created, in seconds since the machine started: a clock that is set moves no process.
     """
 
     pid: int
@@ -31,10 +31,11 @@ class Detached:
         """The process, or None where it is gone, a zombie, or its number belongs to another one now."""
         try:
             process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started) < 2 and process.status() != psutil.STATUS_ZOMBIE
+            same = abs(_since_boot(process.create_time()) - self.started) < 2
+            zombie = process.status() == psutil.STATUS_ZOMBIE
         except psutil.Error:
             return None
-        return process if same else None
+        return process if same and not zombie else None
 
 
 def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Detached:
@@ -60,9 +61,9 @@ def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> 
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
     try:
-        return Detached(child.pid, psutil.Process(child.pid).create_time())
+        return Detached(child.pid, _since_boot(psutil.Process(child.pid).create_time()))
     except psutil.Error:  # ended already; the caller's health check says so
-        return Detached(child.pid, time.time())
+        return Detached(child.pid, _since_boot(time.time()))
 
 
 def stop(process: Detached, grace: float) -> None:
@@ -98,6 +99,14 @@ def marked(token: str) -> list[psutil.Process]:
     return found
 
 
+def orphans(token: str, living: Iterable[Detached]) -> list[psutil.Process]:
+    """Those that carry the token and belong to none of these processes: what one that ended has left behind."""
+    found = marked(token)  # first, so that the children of today are looked up after them
+    roots = [root for each in living if (root := each.find())]
+    families = {member for root in roots for member in (root, *_children(root))}
+    return [process for process in found if process not in families]
+
+
 def port_free(host: str, port: int) -> bool:
     """Whether a server could listen on the port."""
     with socket.socket() as probe:
@@ -119,6 +128,10 @@ def free_ports(host: str, count: int) -> list[int]:
     finally:
         for probe in probes:
             probe.close()
+
+
+def _since_boot(time_: float) -> float:
+    return time_ - psutil.boot_time()
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:

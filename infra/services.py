@@ -6,6 +6,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from lmle_core.artefact import write_atomically
 DEADLINE = 600.0
 """Seconds within which every service must answer: about 30 on two idle cores, twice as many where databases are new,
 and many times as many on a busy machine. One that ends is not waited for."""
+
+PATIENCE = 30.0
+"""Seconds for which a live service that does not answer is asked again: it may be slow, and at work."""
 
 Say = Callable[[str], None]
 
@@ -89,6 +93,8 @@ def up(
 ) -> Addresses:
     """Start the services that are not up, and wait until all of them answer.
 
+    A service that lives and does not answer for `PATIENCE` is ended and started anew.
+
     Args:
         workspace: absolute; whose databases and artifacts they serve.
         ports: to listen on.
@@ -117,15 +123,15 @@ def up(
         missing = [service for service in services if not _works(service, state)]
         _end(missing[::-1], workspace, state)
         _refuse_ports_in_use(missing)
-        api, database = Addresses.of(ports).api, None if postgres else prepare_database(workspace)
+        new_database = None if postgres else prepare_database(workspace)
         began = time.monotonic()
         try:
             for service in missing:
                 if service.name == "worker":
                     _await(services[0], workspace, state, began, say)
-                    if database is not None:
-                        keep_template(database)
-                    for run in work_pool.close_dead_runs(api):
+                    if new_database is not None:
+                        keep_template(new_database)
+                    for run in _close_runs(state):
                         say(f"run {run} had been left unfinished by a worker that ended: set to Crashed")
                 _start(service, workspace, state)
             for service in missing:
@@ -149,7 +155,8 @@ def down(workspace: Path, say: Say = print) -> int:
             _end([service], workspace, state)
             say(f"{service.name:<13} ended")
             if service.name == "worker":
-                _close_runs(state)
+                with suppress(OSError):  # no server: the next `up` does it
+                    _close_runs(state)
         processes.stop_all(processes.marked(state.token), grace=5.0)
         (workspace / "services.json").unlink()
     return len(running)
@@ -208,20 +215,10 @@ def _end(services: list[Service], workspace: Path, state: State) -> None:
     state.save(workspace)
 
 
-def _close_runs(state: State) -> None:
-    """Runs that the worker's end cut off; the server is told while it is still up."""
-    processes.stop_all((process for process in processes.marked(state.token) if _is_flow_run(process)), grace=5.0)
-    try:
-        work_pool.close_dead_runs(Addresses.of(state.ports).api)
-    except OSError:
-        return  # no server: the next `up` does it
-
-
-def _is_flow_run(process: psutil.Process) -> bool:
-    try:
-        return "prefect.engine" in process.cmdline() or "prefect.flow_engine" in process.cmdline()
-    except psutil.Error:
-        return False
+def _close_runs(state: State) -> list[str]:
+    """End what a worker that ended left behind, and tell the server; returns the runs. Raises OSError without it."""
+    processes.stop_all(processes.orphans(state.token, state.started.values()), grace=5.0)
+    return work_pool.close_dead_runs(Addresses.of(state.ports).api)
 
 
 def _refuse_ports_in_use(services: list[Service]) -> None:
@@ -240,7 +237,14 @@ def _process(service: Service, state: State) -> psutil.Process | None:
 
 
 def _works(service: Service, state: State) -> bool:
-    return _process(service, state) is not None and service.answers()
+    began = time.monotonic()
+    while _process(service, state) is not None:
+        if service.answers():
+            return True
+        if time.monotonic() - began > PATIENCE:
+            return False
+        time.sleep(0.5)
+    return False
 
 
 def _log(service: Service, workspace: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 from upath import UPath
 
-DRIVERS = {"s3": "pip install 'lmle[s3]'"}
+DRIVERS = {"s3": "`make setup` installs it, as does `pip install '.[s3]'`, in the checkout of lmle"}
 """What brings the driver of a protocol; fsspec's own message names the package of any other."""
 
 

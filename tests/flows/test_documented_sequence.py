@@ -7,11 +7,13 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from infra import processes
+from infra.api import call
 from infra.services import State
 from tests.flows.commands import Commands, commands_in
 
@@ -54,6 +56,16 @@ def test_the_server_has_every_deployment(commands: Commands) -> None:
     assert (schedule["active"], schedule["schedule"]["timezone"]) == (True, "UTC")
     assert stored["global_concurrency_limit"]["limit"] == 1
     assert stored["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+
+
+def test_the_schedule_is_told_where_the_images_are(commands: Commands) -> None:
+    def weekly() -> Any:
+        stored = call("GET", f"{commands.api}/deployments/name/retrain/weekly")
+        return stored["parameters"], [each["schedule"] for each in stored["schedules"]]
+
+    before, schedules = weekly()
+    commands.prefect("deploy", "--no-prompt", "--name", "weekly", "--param", "directory=/data/celeba")
+    assert weekly() == ({**before, "directory": "/data/celeba"}, schedules)
 
 
 def test_the_server_refuses_a_wrong_parameter(commands: Commands) -> None:

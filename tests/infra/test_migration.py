@@ -54,10 +54,17 @@ def _content(uri: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_records_move_and_go_on(postgres: Postgres, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_records_move_and_go_on(
+    postgres: Postgres, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = f"sqlite:///{tmp_path / 'mlflow.db'}"
     _record(source, tmp_path, "1" * 32)
-    main([source, postgres.address])
+    with pytest.raises(SystemExit):
+        main([source])
+    assert "LMLE_POSTGRES is not set" in capsys.readouterr().err
+    monkeypatch.setenv("LMLE_POSTGRES", postgres.address)
+    main([])
+    main([source])
     said = capsys.readouterr().out
     assert "metrics" in said
     assert f"rows moved to database {postgres.url.database}_mlflow" in said

@@ -57,6 +57,7 @@ def test_a_server_that_does_not_answer_is_refused_and_nothing_starts(
         assert "--postgres or LMLE_POSTGRES" in ended.err
         assert "secret" not in ended.err
         monkeypatch.setenv("LMLE_POSTGRES", address)
+        monkeypatch.delenv("PREFECT_API_URL", raising=False)  # that of the session would be used, and ours not started
         assert lmle("run", "--preset", "demo").code == 2
 
 

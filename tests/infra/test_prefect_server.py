@@ -16,6 +16,7 @@ import pytest
 
 from infra import prefect_server, settings
 from infra.prefect_server import Api, ServerError, keep_template, prefect_api, prepare_database, start_api, tail
+from tests.infra.busy_server import busy_server
 
 PARENT = """
 import sys, time
@@ -43,6 +44,7 @@ def test_a_child_that_fails_is_reported_with_its_log(tmp_path: Path) -> None:
     database.parent.mkdir(parents=True)
     database.write_text("this is no database")
     api = start_api(tmp_path)
+    assert api.database is None  # not new, so no template is made of it
     with pytest.raises(ServerError, match="Prefect's server ended with code") as error:
         api.wait()
     api.stop()
@@ -52,10 +54,16 @@ def test_a_child_that_fails_is_reported_with_its_log(tmp_path: Path) -> None:
 
 def test_an_api_in_the_environment_is_used_and_must_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setattr(prefect_server, "PATIENCE", 0.2)
     with prefect_api(tmp_path) as api, pytest.raises(ServerError, match="no Prefect API answers at"):
         api.wait()
     assert api.child is None
     assert os.environ["PREFECT_API_URL"] == "http://127.0.0.1:9/api"
+
+
+def test_an_api_that_is_busy_for_a_moment_is_asked_again(tmp_path: Path) -> None:
+    with busy_server(refusals=2) as port:
+        Api(f"http://127.0.0.1:{port}/api", tmp_path).wait()
 
 
 def test_the_session_server_answers_and_shows_no_page(prefect_server: str) -> None:
@@ -68,18 +76,22 @@ def test_a_new_workspace_starts_from_the_template(tmp_path: Path, monkeypatch: p
     template = tmp_path / "environment" / "template.db"
     monkeypatch.setattr(prefect_server, "template_path", lambda: template)
     first = prepare_database(tmp_path / "first")
+    assert first == settings.prefect_database(tmp_path / "first")
     assert not first.exists()
     with contextlib.closing(sqlite3.connect(first)) as connection:
         connection.execute("pragma journal_mode=wal")
         connection.execute("create table migrated (yes)")
         keep_template(first)  # while it is in use, as by a server
-    with contextlib.closing(sqlite3.connect(prepare_database(tmp_path / "second"))) as connection:
+    assert prepare_database(tmp_path / "second") is None
+    second = settings.prefect_database(tmp_path / "second")
+    with contextlib.closing(sqlite3.connect(second)) as connection:
         assert connection.execute("select name from sqlite_master").fetchall() == [("migrated",)]
         connection.execute("create table used (yes)")
     size = template.stat().st_size
-    prepare_database(tmp_path / "second")
-    keep_template(tmp_path / "second" / "prefect" / "prefect.db")
+    keep_template(second)
     assert template.stat().st_size == size
+    template.unlink()  # as in a new environment
+    assert prepare_database(tmp_path / "second") is None
 
 
 def test_tail_shows_the_end_of_a_log(tmp_path: Path) -> None:

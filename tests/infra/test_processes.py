@@ -54,9 +54,11 @@ def test_orphans_are_found_by_their_mark(tmp_path: Path) -> None:
     token = uuid.uuid4().hex
     parent = _start(STUBBORN, tmp_path / "log", token)
     orphan = int(_first_line(tmp_path / "log"))
+    assert processes.orphans(token, [parent]) == []
     psutil.Process(parent.pid).send_signal(signal.SIGKILL)
     psutil.Process(parent.pid).wait(5)
     assert [process.pid for process in processes.marked(token)] == [orphan]
+    assert [process.pid for process in processes.orphans(token, [parent])] == [orphan]
     processes.stop_all(processes.marked(token), grace=2)
     assert processes.marked(token) == []
 

@@ -3,17 +3,22 @@
 import json
 import socket
 import sys
+import uuid
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from infra import processes, services
+from infra.api import call
 from infra.catalogue import Addresses, Ports
 from infra.catalogue import services as catalogue
 from infra.postgres import Postgres
 from infra.prefect_server import ServerError
 from infra.service import process
 from infra.services import PortInUseError, State
+from infra.work_pool import POOL, ensure_pool
+from tests.infra.busy_server import busy_server
 
 
 @pytest.mark.parametrize(
@@ -66,6 +71,50 @@ def test_other_ports_are_refused_while_services_live(tmp_path: Path) -> None:
         assert services.down(tmp_path, say=lambda _: None) == 1
     assert living.find() is None
     assert not (tmp_path / "services.json").exists()
+
+
+def test_a_live_service_that_is_slow_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    living = processes.start([sys.executable, "-c", "import time; time.sleep(600)"], os.environ, tmp_path / "log")
+    with busy_server(refusals=3) as port:
+        prefect = catalogue(tmp_path, Ports(prefect=port), 1)[0]
+        state = State("token", Ports(prefect=port), 1, started={"prefect": living})
+        try:
+            with monkeypatch.context() as patch:
+                patch.setattr(services, "PATIENCE", 0.0)
+                assert not services._works(prefect, state)
+            assert services._works(prefect, state)
+        finally:
+            processes.stop(living, grace=5)
+        assert not services._works(prefect, state)  # what answers now is another's
+
+
+def test_a_run_that_outlives_its_worker_is_ended_before_it_is_closed(prefect_server: str, tmp_path: Path) -> None:
+    import os
+
+    ensure_pool(prefect_server)
+    flow = call("POST", f"{prefect_server}/flows/", {"name": "orphan"})
+    deployment = {"name": "d", "flow_id": flow["id"], "work_pool_name": POOL, "entrypoint": "x.py:x"}
+    deployment = call("POST", f"{prefect_server}/deployments/", deployment)
+    create = f"{prefect_server}/deployments/{deployment['id']}/create_flow_run"
+    run = call("POST", create, {"state": {"type": "RUNNING"}, "name": "orphan"})
+
+    state = State(uuid.uuid4().hex, Ports(prefect=urlsplit(prefect_server).port or 0), 1)
+    environment = {**os.environ, processes.TOKEN: state.token}
+    service, orphan = (
+        processes.start([sys.executable, "-c", "import time; time.sleep(600)"], environment, tmp_path / "log")
+        for _ in range(2)
+    )
+    state.started["prefect"] = service
+    try:
+        assert services._close_runs(state) == ["orphan"]
+        assert orphan.find() is None
+        assert service.find() is not None
+        assert call("GET", f"{prefect_server}/flow_runs/{run['id']}")["state"]["name"] == "Crashed"
+    finally:
+        for each in (orphan, service):
+            processes.stop(each, grace=5)
 
 
 def test_everything_is_on_loopback_and_in_the_workspace(tmp_path: Path) -> None:

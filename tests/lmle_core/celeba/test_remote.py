@@ -156,4 +156,4 @@ def test_a_missing_driver_is_named(tmp_path: Path) -> None:
         check=False,
     )  # fmt: skip
     assert ended.returncode == 2
-    assert "pip install 'lmle[s3]'" in ended.stderr
+    assert "`make setup` installs it, as does `pip install '.[s3]'`" in ended.stderr
