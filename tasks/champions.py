@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from lmle_core.artefact import Reference
 from lmle_core.config import Engines
-from tasks.mlflow_store import TrackingError, connect, tracking_uri
+from tasks.mlflow_store import TrackingError, connect, shown, tracking_uri
 from tasks.models import fetch_logged
 from tasks.registry import CHAMPION, PROMOTED_AT, now
 
@@ -127,7 +127,9 @@ class Champions:
         """
         champion = self.current()
         if champion is None:
-            raise RollbackError(f"model {self.name!r} has no champion in {self.uri}: `lmle retrain` makes the first")
+            raise RollbackError(
+                f"model {self.name!r} has no champion in {shown(self.uri)}: `lmle retrain` makes the first"
+            )
         former = {each.number for each in self.history()} - {champion.number}
         there_are = f"former champions are versions {sorted(former)}" if former else "there is no former champion"
         if to is None:
