@@ -93,11 +93,14 @@ def retrain(
 @app.command()
 def champions(model: Model = "lmle", workspace: Workspace = None) -> None:
     """List the versions that are or were champion, in the order in which they became so."""
+    from flows.local import use_services
     from flows.tables import print_champions
     from lmle_core.config import Engines
     from tasks.champions import Champions
 
-    found = Champions.open(Engines(model=model), workspace_path(workspace))
+    space = workspace_path(workspace)
+    use_services(space)
+    found = Champions.open(Engines(model=model), space)
     print_champions(found.history(), found.current())
 
 
@@ -108,10 +111,13 @@ def rollback(
     workspace: Workspace = None,
 ) -> None:
     """Make the previous champion the champion again; called twice, it goes back once."""
+    from flows.local import use_services
     from lmle_core.config import Engines
     from tasks.champions import Champions
 
-    version, moved = Champions.open(Engines(model=model), workspace_path(workspace)).roll_back(to)
+    space = workspace_path(workspace)
+    use_services(space)
+    version, moved = Champions.open(Engines(model=model), space).roll_back(to)
     print(f"models:/{model}@champion {'is version' if moved else 'was brought back before: version'} {version.number}")
 
 

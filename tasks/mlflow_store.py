@@ -56,8 +56,8 @@ def connect(uri: str) -> tuple[Any, Any]:
     """
     if not uri.startswith(("sqlite:///", "postgresql", "mysql", "mssql", "http://", "https://")):
         raise TrackingError(
-            f"MLflow address {shown(uri)!r}: expected sqlite:///PATH, postgresql+psycopg://… or the http://… of a server "
-            "(MLflow does not write to plain folders any more); set engines.tracking_uri or MLFLOW_TRACKING_URI"
+            f"MLflow address {shown(uri)!r}: expected sqlite:///PATH, postgresql+psycopg://… or the http://… of a "
+            "server (MLflow does not write to plain folders any more); set engines.tracking_uri or MLFLOW_TRACKING_URI"
         )
     if uri.startswith("sqlite:///"):
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
