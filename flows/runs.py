@@ -119,7 +119,7 @@ class Classified:
 
 
 def model_directory(workspace: Path, name: str, engines: "Engines | None" = None) -> Path:
-    """The folder with `model/` and `index/` of a run, or of an MLflow address such as `models:/lmle@champion`.
+    """The absolute folder with `model/` and `index/` of a run, or of an MLflow address as `models:/lmle@champion`.
 
     Args:
         workspace: of the runs; keeps what is fetched from MLflow.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.runs import model_directory
 from lmle_core.config import load_config, presets
 from tests.conftest import Ended
 from tests.tasks.tiny_run import ATTRIBUTES, jpeg, make_run
@@ -158,6 +159,14 @@ def test_predict_writes_label_and_margin_of_each_attribute(lmle: Lmle, run: Path
 
 
 def test_predict_refuses_what_is_no_image(lmle: Lmle, run: Path, images: Path, tmp_path: Path) -> None:
+def test_a_model_by_a_relative_path_is_found_from_any_folder(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("workspace/runs/0123abcd4567", "0123abcd4567"):
+        assert model_directory(Path("workspace"), name) == run  # Dask's workers have another working directory
+
+
     ended = lmle("predict", "latest", images, images / "notes.txt")
     assert ended.code == 2
     assert str(images / "notes.txt") in ended.err
