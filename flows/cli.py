@@ -113,11 +113,13 @@ def rollback(
     """Make the previous champion the champion again; called twice, it goes back once."""
     from flows.local import use_services
     from lmle_core.config import Engines
-    from tasks.champions import Champions
+    from tasks.champions import Champions, deciding
 
     space = workspace_path(workspace)
     use_services(space)
-    version, moved = Champions.open(Engines(model=model), space).roll_back(to)
+    found = Champions.open(Engines(model=model), space)
+    with deciding(space, wait=False):
+        version, moved = found.roll_back(to)
     print(f"models:/{model}@champion {'is version' if moved else 'was brought back before: version'} {version.number}")
 
 

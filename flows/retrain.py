@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from filelock import FileLock
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import FlowRunContext
@@ -11,7 +10,7 @@ from flows.lmle import DEFAULTS, Trained, ingested, train
 from lmle_core.artefact import Reference
 from lmle_core.config import Config
 from lmle_core.location import Location
-from tasks.champions import Champions
+from tasks.champions import Champions, deciding
 from tasks.drift import drift_said, drift_text
 from tasks.frozen_test import check_frozen_test, frozen_test
 from tasks.gates import check_champion
@@ -41,7 +40,7 @@ def retrain(config: Config = DEFAULTS, directory: Location | None = None) -> dic
         champions = Champions.open(config.engines, stages.workspace)
         measured = _prepare(stages, store, champions)
         trained = train(stages, store)
-        with FileLock(stages.workspace / "promotion.lock"):
+        with deciding(stages.workspace):
             outcome, files = _decide(stages, store, champions, trained, measured)
     say(f"{'champion':<12} {outcome.said()}")
     return {
