@@ -1,6 +1,8 @@
 """The `lmle` command. Heavy libraries are imported inside the commands that need them."""
 
 import json
+import os
+import select
 import sys
 from collections.abc import Iterable
 from enum import StrEnum
@@ -26,6 +28,7 @@ app = typer.Typer(
 )
 
 
+STDOUT = 1
 SIGINT_CODE = 130
 """What the command line's parser makes of a KeyboardInterrupt."""
 
@@ -469,14 +472,26 @@ def main(arguments: list[str] | None = None) -> None:
     """
     try:
         code = app(arguments, standalone_mode=False)
+        print(end="", flush=True)
         if code == SIGINT_CODE:
             raise KeyboardInterrupt
-    except BrokenPipeError:
-        sys.exit(Exit.DONE)  # as in `lmle show | head`
-    except (Exception, KeyboardInterrupt) as error:
-        code, message = explain(error)
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        cause = error.__context__ if isinstance(error, SystemExit) else error  # the parser exits at a broken pipe
+        if cause is None:
+            raise
+        if isinstance(cause, BrokenPipeError) and _unread():  # as in `lmle show | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # for what is still buffered
+            sys.exit(Exit.DONE)
+        code, message = explain(cause)
         print(f"lmle: {message}", file=sys.stderr, flush=True)
     sys.exit(code if isinstance(code, int) else Exit.DONE)
+
+
+def _unread() -> bool:
+    """Whether stdout is a pipe that nobody reads any more."""
+    stdout = select.poll()
+    stdout.register(STDOUT, 0)
+    return any(event & select.POLLERR for _, event in stdout.poll(0))
 
 
 if __name__ == "__main__":
