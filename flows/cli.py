@@ -1,6 +1,8 @@
 """The `lmle` command. Heavy libraries are imported inside the commands that need them."""
 
 import json
+import os
+import select
 import sys
 from collections.abc import Iterable
 from enum import StrEnum
@@ -26,6 +28,7 @@ app = typer.Typer(
 )
 
 
+STDOUT = 1
 SIGINT_CODE = 130
 """What the command line's parser makes of a KeyboardInterrupt."""
 
@@ -93,11 +96,14 @@ def retrain(
 @app.command()
 def champions(model: Model = "lmle", workspace: Workspace = None) -> None:
     """List the versions that are or were champion, in the order in which they became so."""
+    from flows.local import use_services
     from flows.tables import print_champions
     from lmle_core.config import Engines
     from tasks.champions import Champions
 
-    found = Champions.open(Engines(model=model), workspace_path(workspace))
+    space = workspace_path(workspace)
+    use_services(space)
+    found = Champions.open(Engines(model=model), space)
     print_champions(found.history(), found.current())
 
 
@@ -108,10 +114,15 @@ def rollback(
     workspace: Workspace = None,
 ) -> None:
     """Make the previous champion the champion again; called twice, it goes back once."""
+    from flows.local import use_services
     from lmle_core.config import Engines
-    from tasks.champions import Champions
+    from tasks.champions import Champions, deciding
 
-    version, moved = Champions.open(Engines(model=model), workspace_path(workspace)).roll_back(to)
+    space = workspace_path(workspace)
+    use_services(space)
+    found = Champions.open(Engines(model=model), space)
+    with deciding(space, wait=False):
+        version, moved = found.roll_back(to)
     print(f"models:/{model}@champion {'is version' if moved else 'was brought back before: version'} {version.number}")
 
 
@@ -461,14 +472,26 @@ def main(arguments: list[str] | None = None) -> None:
     """
     try:
         code = app(arguments, standalone_mode=False)
+        print(end="", flush=True)
         if code == SIGINT_CODE:
             raise KeyboardInterrupt
-    except BrokenPipeError:
-        sys.exit(Exit.DONE)  # as in `lmle show | head`
-    except (Exception, KeyboardInterrupt) as error:
-        code, message = explain(error)
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        cause = error.__context__ if isinstance(error, SystemExit) else error  # the parser exits at a broken pipe
+        if cause is None:
+            raise
+        if isinstance(cause, BrokenPipeError) and _unread():  # as in `lmle show | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # for what is still buffered
+            sys.exit(Exit.DONE)
+        code, message = explain(cause)
         print(f"lmle: {message}", file=sys.stderr, flush=True)
     sys.exit(code if isinstance(code, int) else Exit.DONE)
+
+
+def _unread() -> bool:
+    """Whether stdout is a pipe that nobody reads any more."""
+    stdout = select.poll()
+    stdout.register(STDOUT, 0)
+    return any(event & select.POLLERR for _, event in stdout.poll(0))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import cycle
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ from flows.exits import UsageError
 from flows.interrupts import end_with_parent
 from infra.settings import workspace_path
 from lmle_core.artefact import Reference, digest_of
-from lmle_core.config import Config, Engines
+from lmle_core.config import Config
 from lmle_core.device import Places
 from lmle_core.experiment import configured
 from lmle_core.location import Location
 from lmle_core.methods.catalogue import DEFAULT_METHODS, Method, find_method
-from tasks.compare import VIEW, comparison, experiment, publish_comparison, validation_of
+from tasks.compare import VIEW, comparison, experiment, publish_comparison, take_place, validation_of
 from tasks.gates import check_data, check_settings
 from tasks.pipeline import Stages
 from tasks.progress import say
@@ -115,11 +115,8 @@ class Runs:
         failures = []
         number = min(len(places.devices), max(1, len(wanted)))
         say(f"{'experiments':<12} {len(wanted)}, {number} at a time")
-        with ProcessPoolTaskRunner(number, initializer=end_with_parent) as runner, _ended_when_interrupted():
-            futures = {
-                self._submit(runner, *job, engines): job
-                for job, engines in zip(wanted, cycle(self._engines(places)), strict=False)
-            }
+        with _pool(places.devices[:number]) as runner, _ended_when_interrupted():
+            futures = {self._submit(runner, *job, places.threads): job for job in wanted}
             for ended, future in enumerate(as_completed(list(futures)), 1):
                 job = futures[future]
                 try:
@@ -146,16 +143,10 @@ class Runs:
             for settings, reference in tried
         ]
 
-    def _engines(self, places: Places) -> list[Engines]:
-        """The engines of each place: its device, and its part of the cores."""
-        return [
-            self.config.engines.model_copy(update={"device": device, "threads": places.threads})
-            for device in places.devices
-        ]
-
     def _submit(
-        self, runner: ProcessPoolTaskRunner, method: Method, seed: int, settings: Mapping[str, Any], engines: Engines
+        self, runner: ProcessPoolTaskRunner, method: Method, seed: int, settings: Mapping[str, Any], threads: int
     ) -> PrefectFuture[Reference]:
+        engines = self.config.engines.model_copy(update={"threads": threads})
         view = self.config.model_copy(update={"seed": seed}).view(*VIEW).model_copy(update={"engines": engines})
         return runner.submit(
             experiment,
@@ -192,6 +183,19 @@ def _check_request(config: Config, methods: Sequence[Method], seeds: int, study:
     for method in methods:
         for settings in method.trials:
             configured(config, settings)
+
+
+def _pool(devices: Sequence[str]) -> ProcessPoolTaskRunner:
+    """A process for each device, which is its place for as long as it lives."""
+    places: SimpleQueue[str] = multiprocessing.get_context("spawn").SimpleQueue()
+    for device in devices:
+        places.put(device)
+    return ProcessPoolTaskRunner(len(devices), initializer=_begin, initargs=(places,))
+
+
+def _begin(places: "SimpleQueue[str]") -> None:
+    end_with_parent()
+    take_place(places)
 
 
 @contextmanager

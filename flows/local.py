@@ -101,10 +101,7 @@ def served(config: Config) -> Iterator[tuple[Tally, Callable[[], None]]]:
                 if not folder.is_dir():
                     raise UsageError(f"data.{name} {folder}: no such folder")
     workspace = workspace_path(config.engines.workspace)
-    addresses = running_addresses(workspace)
-    if addresses is not None:
-        for name, value in addresses.environment().items():
-            os.environ.setdefault(name, value)
+    use_services(workspace)
     with interruptible(), progress_shown() as stages, prefect_api(workspace) as api:
 
         def wait() -> None:
@@ -114,6 +111,14 @@ def served(config: Config) -> Iterator[tuple[Tally, Callable[[], None]]]:
             say(f"{'prefect':<12} {'at ' + api.url if api.child is None else f'own API, up after {seconds:.1f} s'}")
 
         yield stages, wait
+
+
+def use_services(workspace: Path) -> None:
+    """Let this process use the workspace's services where they are up; a variable that is set wins over theirs."""
+    addresses = running_addresses(workspace)
+    if addresses is not None:
+        for name, value in addresses.environment().items():
+            os.environ.setdefault(name, value)
 
 
 def _print_stages(stages: Tally) -> None:

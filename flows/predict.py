@@ -44,8 +44,7 @@ def predict(
     directory = model_directory(workspace, model, engines)
     with Workers(engines) as workers:
         reference = predict_parts(
-            images.expanduser().resolve(), directory, out.expanduser().resolve(), part, quarantine, engines=engines,
-            workers=workers,
-        )  # fmt: skip
+            images.expanduser().resolve(), directory, out.expanduser().resolve(), part, quarantine, workers
+        )
     record = read_commit(Path(reference.path)) or {}
     return {"predictions": str(Path(reference.path) / PARTS), "images": record["images"], "bad": record["bad"]}

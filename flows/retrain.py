@@ -2,18 +2,19 @@
 
 from pathlib import Path
 
-from filelock import FileLock
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
+from prefect.context import FlowRunContext
 
 from flows.lmle import DEFAULTS, Trained, ingested, train
 from lmle_core.artefact import Reference
 from lmle_core.config import Config
 from lmle_core.location import Location
-from tasks.champions import Champions
+from tasks.champions import Champions, deciding
 from tasks.drift import drift_said, drift_text
 from tasks.frozen_test import check_frozen_test, frozen_test
 from tasks.gates import check_champion
+from tasks.overdue import cancel_overdue
 from tasks.pipeline import Stages
 from tasks.prior import warm_start
 from tasks.progress import say
@@ -32,11 +33,14 @@ def retrain(config: Config = DEFAULTS, directory: Location | None = None) -> dic
         `run`: the run's directory; `model`: the registered model's URI; `decision`: 'first', 'promoted', 'refused' or
         'unchanged'; `reason`: why; `files`: folder with the verdict and the drift, '' where there was no champion.
     """
+    context = FlowRunContext.get()
+    for name in cancel_overdue(context.flow_run) if context and context.flow_run else ():
+        say(f"{'overdue':<12} run {name} is cancelled: this one does the same")
     with ingested(config, directory) as (stages, store):
         champions = Champions.open(config.engines, stages.workspace)
         measured = _prepare(stages, store, champions)
         trained = train(stages, store)
-        with FileLock(stages.workspace / "promotion.lock"):
+        with deciding(stages.workspace):
             outcome, files = _decide(stages, store, champions, trained, measured)
     say(f"{'champion':<12} {outcome.said()}")
     return {

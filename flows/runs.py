@@ -74,10 +74,12 @@ def find_model_run(workspace: Path, name: str) -> Run:
     """
     if not ADDRESS.match(name):
         return find_run(workspace, name)
+    from flows.local import use_services
     from lmle_core.config import Engines
     from tasks.mlflow_store import TrackingError, tracking_uri
     from tasks.models import run_of
 
+    use_services(workspace)
     try:
         return find_run(workspace, run_of(name, tracking_uri(Engines(), workspace)))
     except TrackingError as error:
@@ -117,22 +119,24 @@ class Classified:
 
 
 def model_directory(workspace: Path, name: str, engines: "Engines | None" = None) -> Path:
-    """The folder with `model/` and `index/` of a run, or of an MLflow address such as `models:/lmle@champion`.
+    """The absolute folder with `model/` and `index/` of a run, or of an MLflow address as `models:/lmle@champion`.
 
     Args:
         workspace: of the runs; keeps what is fetched from MLflow.
         name: the run's, its path, or the address.
-        engines: which MLflow; None: MLFLOW_TRACKING_URI, else the workspace's own.
+        engines: which MLflow; None: MLFLOW_TRACKING_URI, else that of the workspace's services or its own.
 
     Raises:
         UsageError: where there is none.
     """
     if not ADDRESS.match(name):
-        return Path(name) if (Path(name) / "model").is_dir() else find_run(workspace, name).path
+        return (Path(name) if (Path(name) / "model").is_dir() else find_run(workspace, name).path).resolve()
+    from flows.local import use_services
     from lmle_core.config import Engines
     from tasks.mlflow_store import TrackingError, tracking_uri
     from tasks.models import fetch_model
 
+    use_services(workspace)
     try:
         return fetch_model(name, tracking_uri(engines or Engines(), workspace), workspace)
     except TrackingError as error:

@@ -3,15 +3,18 @@
 The alias `champion` says which version it is; tags of the versions keep the history.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
+from filelock import FileLock, Timeout
+
 from lmle_core.artefact import Reference
 from lmle_core.config import Engines
-from tasks.mlflow_store import TrackingError, connect, tracking_uri
+from tasks.mlflow_store import TrackingError, connect, shown, tracking_uri
 from tasks.models import fetch_logged
 from tasks.registry import CHAMPION, PROMOTED_AT, now
 
@@ -23,7 +26,33 @@ JUDGED_AGAINST = "lmle.judged_against"
 
 
 class RollbackError(ValueError):
-    """There is no champion to go back to; the message says which there are."""
+    """No champion can be gone back to; the message says which there are, or why not now."""
+
+
+@contextmanager
+def deciding(workspace: Path, *, wait: bool = True) -> Iterator[None]:
+    """Within it this process alone, of those that use the workspace, decides which version is champion.
+
+    Args:
+        workspace: of all of them.
+        wait: for another one; else that is an error.
+
+    Raises:
+        RollbackError: where another one decides and is not waited for.
+    """
+    workspace.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(workspace / "promotion.lock")
+    try:
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout:
+        raise RollbackError(
+            "a retraining is comparing its model with the champion: try again when it has ended, after a look at "
+            "`lmle champions`"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @dataclass(frozen=True)
@@ -127,7 +156,9 @@ class Champions:
         """
         champion = self.current()
         if champion is None:
-            raise RollbackError(f"model {self.name!r} has no champion in {self.uri}: `lmle retrain` makes the first")
+            raise RollbackError(
+                f"model {self.name!r} has no champion in {shown(self.uri)}: `lmle retrain` makes the first"
+            )
         former = {each.number for each in self.history()} - {champion.number}
         there_are = f"former champions are versions {sorted(former)}" if former else "there is no former champion"
         if to is None:

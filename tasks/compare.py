@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,14 @@ from tasks.stage import stage
 VIEW = ("seed", "trunk", "prior", "cluster", "quintuplets", "loss", "training", "index")
 """What of the configuration an experiment depends on."""
 
+_place: list[str] = []
+"""In a process of a pool: the device of its experiments, one after another."""
+
+
+def take_place(places: "SimpleQueue[str]") -> None:
+    """In a process of a pool, when it begins: take a device, so that no other process of the pool has this place."""
+    _place.append(places.get())
+
 
 @stage("experiment", "lmle_core.experiment", resume=True)
 def experiment(
@@ -30,14 +39,17 @@ def experiment(
     config: Config,
     workspace: Path,
 ) -> None:
-    """Train a method with one choice of settings from one seed, and score it; several comparisons may have it."""
+    """Train a method with one choice of settings from one seed, and score it; several comparisons may have it.
+
+    It computes where its process has a place (see `take_place`), else on the configured device.
+    """
     set_threads(config.engines.threads)
     run_experiment(
         ImageStore.open(store.path),
         find_method(method),
         settings,
         config,
-        choose_device(config.engines.device),
+        choose_device(_place[0] if _place else config.engines.device),
         directory,
         progress=Progress(f"{method} {config.seed}", "iterations"),
     )

@@ -1,19 +1,18 @@
 """Tasks for the data: procedural faces, image files into a store, and the store of digits."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from prefect import task
 
-from lmle_core.artefact import MARKER, Reference
+from lmle_core.artefact import Reference
 from lmle_core.config import Data
 from lmle_core.ingest import ingest_over
 from lmle_core.location import Location
 from tasks.cache import StagePolicy
 from tasks.ingest import ingest, synthesise
-from tasks.progress import Progress, stage_ended
+from tasks.progress import Progress
 from tasks.stage import OPTIONS, stage
 from tasks.workers import Workers
 
@@ -27,11 +26,8 @@ def synth(
     images: int, label_noise: float, held_out: tuple[float, float], seed: int, workspace: Path, workers: Workers
 ) -> Reference:
     """Procedural faces in CelebA's layout."""
-    begun = time.time()
     data = Data(images=images, label_noise=label_noise, held_out=held_out)
-    reference = synthesise(data, seed, workspace, lambda: workers.writers(workspace), Progress("synth", "faces"))
-    _announce("synth", reference, begun)
-    return reference
+    return synthesise(data, seed, workspace, lambda: workers.writers(workspace), Progress("synth", "faces"))
 
 
 @task(
@@ -46,11 +42,8 @@ def ingest_images(
 ) -> Reference:
     """The image store of folders in CelebA's layout, or of their URLs; `fingerprint` says which state of them."""
     del fingerprint  # part of the task's key
-    begun = time.time()
     progress = Progress("ingest", "images")
-    reference = ingest(directory, data, workspace, lambda: workers.writers(workspace), progress, more)
-    _announce("ingest", reference, begun)
-    return reference
+    return ingest(directory, data, workspace, lambda: workers.writers(workspace), progress, more)
 
 
 @stage("digits", "lmle_core.digits")
@@ -61,8 +54,3 @@ def digits(directory: Path, data: Data, seed: int, workspace: Path) -> None:
     with TemporaryDirectory() as files, ThreadPoolExecutor() as pool:
         source = write_digits(Path(files), draw_digits(seed, data.removed))
         ingest_over(pool, directory, source, data)
-
-
-def _announce(stage: str, reference: Reference, begun: float) -> None:
-    committed = (Path(reference.path) / MARKER).stat().st_mtime
-    stage_ended(stage, found=committed < begun, seconds=time.time() - begun)

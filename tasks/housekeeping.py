@@ -95,7 +95,8 @@ def _reachable(finished: list[Path], records: dict[Path, dict[str, Any]]) -> set
 
 
 def _final(directory: Path) -> Path:
-    return directory.with_name(directory.name.removesuffix(".partial"))
+    """The artefact's name, of one that is made (`<key>.partial`) or fetched (`<key>.fetched.partial`) too."""
+    return directory.with_name(directory.name.removesuffix(".partial").removesuffix(".fetched"))
 
 
 def _last_change(directory: Path) -> float:

@@ -1,6 +1,7 @@
 """Data in, spread over Dask by shards: image files into a store, or procedural faces into files."""
 
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from lmle_core.ingest import check_quarantine, create_store, parts, publish, rea
 from lmle_core.location import Location
 from lmle_core.shards import fsync, ingest_shard
 from lmle_core.store import ImageStore
-from tasks.progress import say
+from tasks.progress import say, stage_ended
 from tasks.storage import make_shared
 
 type Connect = Callable[[], Client]
@@ -67,6 +68,7 @@ def ingest(
         QuarantineError: if more than `data.quarantine` of the images cannot be decoded; nothing is published then,
             and what was decoded is kept for the next attempt.
     """
+    begun = time.perf_counter()
     source = read_folders(source_directory, more, data.attributes)
     images = len(source.filenames)
     geometry = data.model_dump(mode="json", include={"height", "width", "crop", "shard"})
@@ -98,9 +100,10 @@ def ingest(
             checksum.file: checksum.ok for checksum in check_sums(source_directory) if checksum.found
         }
 
-    reference, _ = make_shared(workspace, directory, "ingest", inputs, make, resume=True)
+    reference, found = make_shared(workspace, directory, "ingest", inputs, make, resume=True)
     listed = ((entry["file"], entry["reason"]) for entry in read_quarantine(directory))
     check_quarantine(listed, images, data.quarantine)  # a store that is there may have been made with another share
+    stage_ended("ingest", found=found, seconds=time.perf_counter() - begun)
     return reference
 
 
@@ -119,6 +122,7 @@ def synthesise(data: Data, seed: int, workspace: Path, connect: Connect, progres
     """
     from lmle_core.faces import write_annotations
 
+    begun = time.perf_counter()
     inputs = {"images": data.images, "label_noise": data.label_noise, "held_out": data.held_out, "seed": seed}
     key = stage_key("synth", code_version("lmle_core.faces"), inputs)
 
@@ -134,9 +138,10 @@ def synthesise(data: Data, seed: int, workspace: Path, connect: Connect, progres
         write_annotations(partial, data.images, seed, data.label_noise, data.held_out)
         shutil.rmtree(partial / DRAWN)
 
-    reference, _ = make_shared(
+    reference, found = make_shared(
         workspace, workspace.absolute() / "stages" / "synth" / key, "synth", inputs, make, resume=True
     )
+    stage_ended("synth", found=found, seconds=time.perf_counter() - begun)
     return reference
 
 

@@ -25,9 +25,9 @@ def tracking_uri(engines: Engines, workspace: Path) -> str:
     return engines.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or own_store(workspace)
 
 
-def shown(uri: str) -> str:
-    """An address as people may see it: without its password."""
-    return re.sub(r"(?<=//)([^:/@]*):[^/]*@", r"\1:***@", uri)
+def shown(text: object) -> str:
+    """An address, or a text or error with addresses in it, as people may see it: without passwords."""
+    return re.sub(r"(?<=//)([^:/\s]*):\S*@", r"\1:***@", str(text))
 
 
 def quiet_mlflow() -> Any:
@@ -56,8 +56,8 @@ def connect(uri: str) -> tuple[Any, Any]:
     """
     if not uri.startswith(("sqlite:///", "postgresql", "mysql", "mssql", "http://", "https://")):
         raise TrackingError(
-            f"MLflow address {uri!r}: expected sqlite:///PATH, postgresql://… or the http://… of a server (MLflow does "
-            "not write to plain folders any more); set engines.tracking_uri or MLFLOW_TRACKING_URI"
+            f"MLflow address {shown(uri)!r}: expected sqlite:///PATH, postgresql+psycopg://… or the http://… of a "
+            "server (MLflow does not write to plain folders any more); set engines.tracking_uri or MLFLOW_TRACKING_URI"
         )
     if uri.startswith("sqlite:///"):
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from lmle_core.artefact import Reference, digest_of, make_once
-from tasks.mlflow_store import TrackingError, quiet_mlflow
+from tasks.mlflow_store import TrackingError, quiet_mlflow, shown
 
 VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 
@@ -81,7 +81,7 @@ def _asked(address: str, uri: str) -> Iterator[Any]:
     try:
         yield mlflow
     except (mlflow.exceptions.MlflowException, OSError) as error:
-        raise TrackingError(f"{address}: no such model in {uri} ({error})") from None
+        raise TrackingError(f"{address}: no such model in {shown(uri)} ({shown(error)})") from None
     finally:
         os.environ.update({name: value for name, value in before.items() if value is not None})
         for name in (name for name, value in before.items() if value is None):

@@ -14,7 +14,6 @@ from lmle_core.answers import Answers, read_errors
 from lmle_core.artefact import Reference, make_once, read_commit, write_atomically
 from lmle_core.celeba.layout import DataError, enumerate_names
 from lmle_core.classifier import Classifier, files_digest
-from lmle_core.config import Engines
 from lmle_core.device import choose_device
 from lmle_core.image_sets import ImagePart, open_image_set
 from tasks.progress import Progress, say, stage_ended
@@ -24,9 +23,7 @@ PARTS, REQUEST = "predictions", "request.json"
 
 
 @task(name="predict", cache_policy=NO_CACHE)
-def predict_parts(
-    images: Path, model: Path, out: Path, part: int, quarantine: float, engines: Engines, workers: Workers
-) -> Reference:
+def predict_parts(images: Path, model: Path, out: Path, part: int, quarantine: float, workers: Workers) -> Reference:
     """Answers for all images, as a Parquet dataset at `<out>/predictions/`.
 
     Until it is whole, it is at `<out>.partial`; what is there of the same request is gone on from.
@@ -37,8 +34,7 @@ def predict_parts(
         out: the folder; new or empty, or that of the same request.
         part: images in a part.
         quarantine: share of images without an answer over which it stops.
-        engines: the device that workers compute on.
-        workers: the Dask cluster.
+        workers: the Dask cluster; they compute on one kind of device.
 
     Raises:
         DataError: if there are no images, or not of the model's size; if `out` holds anything else; if more than the
@@ -61,7 +57,7 @@ def predict_parts(
         write_atomically(partial / REQUEST, json.dumps(request, indent=1))
         parts = [source.part(lo, min(lo + part, number)) for lo in range(0, number, part)]
         done, bad = 0, list[tuple[str, str]]()
-        for count, wrong in _each(parts, folder, model, digest, engines, workers):
+        for count, wrong in _each(parts, folder, model, digest, workers):
             done += count
             bad += wrong
             _check_share(bad, number, quarantine)
@@ -76,7 +72,7 @@ def predict_parts(
 
 
 def _each(
-    parts: list[ImagePart], folder: Path, model: Path, digest: str, engines: Engines, workers: Workers
+    parts: list[ImagePart], folder: Path, model: Path, digest: str, workers: Workers
 ) -> Iterator[tuple[int, list[tuple[str, str]]]]:
     """Images and bad images of each part, as they end."""
     from distributed import as_completed
@@ -84,7 +80,7 @@ def _each(
     client = workers.client()
     files = [str(folder / f"part-{number:05}.parquet") for number in range(len(parts))]
     futures = client.map(
-        _predict_part, files, parts, model=str(model), digest=digest, device=engines.device, pure=False, retries=2
+        _predict_part, files, parts, model=str(model), digest=digest, device=workers.kind(), pure=False, retries=2
     )
     try:
         yield from (future.result() for future in as_completed(futures))

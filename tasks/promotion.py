@@ -124,9 +124,19 @@ def record_outcome(champions: Champions, outcome: Outcome, evidence: Mapping[str
         outcome: to note; one that is 'unchanged' was noted before.
         evidence: what the decision was made on, for tags; empty texts are left out.
         files: folder for the run's artifacts.
+
+    Raises:
+        RuntimeError: where another version became champion meanwhile; nothing is noted then.
     """
     if outcome.decision == "unchanged":
         return
+    champion = champions.current()
+    if outcome.decision == "promoted" and (champion is None or champion.number != outcome.champion.number):
+        raise RuntimeError(
+            f"version {outcome.challenger.number} of {champions.name!r} was compared with version "
+            f"{outcome.champion.number}, which is not the champion any more: the same retraining, started again, "
+            "compares it with the new one"
+        )
     client, challenger = champions.client, outcome.challenger
     tags = {DECISION: outcome.decision, REASON: outcome.reason[:5000], GAIN: outcome.gain}
     tags |= {f"lmle.{name}": value for name, value in evidence.items()}

@@ -18,7 +18,7 @@ from tasks.mlflow_store import connect, find_experiment, own_artifacts, tracking
 from tasks.registry import RegisteredModel, register_model
 from tasks.revision import git_revision
 
-RUN_TAG, ROUND_TAG = "lmle.run", "lmle.round"
+RUN_TAG, ROUND_TAG, FAILURE_TAG = "lmle.run", "lmle.round", "lmle.failure"
 SCORES = ("mean_balanced_accuracy", "mean_total_accuracy", "worst_five_balanced_accuracy", "mean_tpr", "mean_tnr")
 LOSSES = ("loss_header_1", "loss_header_2", "loss_header_3", "loss_class", "loss_cluster", "loss_bce")
 HEALTH = ("active_share", "spread", "nmi", "images_per_second", "learning_rate")
@@ -144,12 +144,14 @@ class Tracker:
             self._client.log_artifact(self.run_id, str(path))
         for path in figures:
             self._client.log_artifact(self.run_id, str(path), "figures")
+        if FAILURE_TAG in self._client.get_run(self.run_id).data.tags:  # of an attempt before this one
+            self._client.delete_tag(self.run_id, FAILURE_TAG)
         self._client.set_terminated(self.run_id, "FINISHED")
 
     def fail(self, reason: str, *, interrupted: bool = False) -> None:
         """Close the parent run as failed (or, if it can be resumed, as killed), with the reason in a tag."""
         self._check_started()
-        self._log(self.run_id, tags={"lmle.failure": reason[:5000]})
+        self._log(self.run_id, tags={FAILURE_TAG: reason[:5000]})
         self._client.set_terminated(self.run_id, "KILLED" if interrupted else "FAILED")
 
     def register(self, run_directory: Path, name: str, attributes: Sequence[str], example: bytes) -> RegisteredModel:

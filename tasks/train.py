@@ -41,12 +41,12 @@ def quintuplets(
     pools = Pools(config.quintuplets.positives, config.quintuplets.impostors)
     values = Features.open(Path(features.path))
     embedding = 4 * values.array.shape[1] * values.array.shape[2]
-    if pays(len(subset), len(images.attributes), embedding, pools, device, workers):
+    size = len(subset), len(images.attributes), embedding
+    if pays(*size, pools, device, workers) and workers.see(workspace):  # they write what they find there
         np.save(directory / "subset.npy", subset)
         mining = Mining(store.path, features.path, clusters.path, str(directory / "subset.npy"), pools, seed)
-        found = mine_over(
-            workers.writers(workspace), workers.kind(), mining, directory, progress=Progress("quintuplets", "shares")
-        )
+        progress = Progress("quintuplets", "shares")
+        found = mine_over(workers.client(), workers.kind(), mining, directory, progress=progress)
         (directory / "subset.npy").unlink()
     else:
         found = mine_quintuplets(

@@ -41,15 +41,19 @@ class Workers:
         """
         if self._writers is None:
             client = self.client()
-            seen = workspace / "seen"
-            seen.touch()
-            if not all(client.run(sees, seen, seen.stat().st_mtime_ns).values()):
+            if not self.see(workspace):
                 from tasks.dask_cluster import dask_client
 
                 say(f"dask         its workers do not see {workspace}: what writes there runs on this machine")
                 client = self._stack.enter_context(dask_client(self._engines, own=True))
             self._writers = client
         return self._writers
+
+    def see(self, workspace: Path) -> bool:
+        """Whether all workers of the configured cluster see the workspace."""
+        seen = workspace / "seen"
+        seen.touch()
+        return all(self.client().run(sees, seen, seen.stat().st_mtime_ns).values())
 
     def number(self) -> int:
         """How many workers there are now."""

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from flows.runs import model_directory
 from lmle_core.config import load_config, presets
+from tasks.champions import deciding
 from tests.conftest import Ended
 from tests.tasks.tiny_run import ATTRIBUTES, jpeg, make_run
 
@@ -157,6 +159,14 @@ def test_predict_writes_label_and_margin_of_each_attribute(lmle: Lmle, run: Path
     assert f"{bald['label']}  {bald['margin']:6.3f}" in table
 
 
+def test_a_model_by_a_relative_path_is_found_from_any_folder(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("workspace/runs/0123abcd4567", "0123abcd4567"):
+        assert model_directory(Path("workspace"), name) == run  # Dask's workers have another working directory
+
+
 def test_predict_refuses_what_is_no_image(lmle: Lmle, run: Path, images: Path, tmp_path: Path) -> None:
     ended = lmle("predict", "latest", images, images / "notes.txt")
     assert ended.code == 2
@@ -167,6 +177,24 @@ def test_predict_refuses_what_is_no_image(lmle: Lmle, run: Path, images: Path, t
     assert lmle("predict", "latest", truncated).code == 2
     (tmp_path / "empty").mkdir()
     assert "no image in this folder" in lmle("predict", "latest", tmp_path / "empty").err
+
+
+@pytest.mark.parametrize("arguments", [["config", "--schema"], ["runs"]])  # more and less than a buffer holds
+def test_a_reader_that_goes_away_is_no_error(arguments: list[str], tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "flows.cli", *arguments]
+    environment = {**os.environ, "LMLE_WORKSPACE": str(tmp_path)}
+    ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_rollback_does_not_cross_a_verdict(lmle: Lmle, tmp_path: Path) -> None:
+    with deciding(tmp_path / "workspace"):
+        ended = lmle("rollback")
+    assert (ended.code, "comparing its model with the champion: try again" in ended.err) == (2, True)
+    assert "has no champion" in lmle("rollback").err
 
 
 def test_status_and_down_without_services(lmle: Lmle) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -86,6 +87,12 @@ def test_a_killed_run_frees_its_slot_and_everything_is_on_the_server(
 
     said = commands.lmle("run", *settings)  # beside the services, and while the silence lasts
     assert f"MLflow  http://127.0.0.1:{commands.ports[1]}" in said
+    told = {name: value for name, value in commands.environment.items() if name != "LMLE_POSTGRES"}
+    elsewhere = replace(commands, environment=told)  # as after `lmle up --postgres URL`: the services know it alone
+    assert elsewhere.lmle("champions").rstrip().endswith("champion")
+    face = str(next(commands.workspace.glob("stages/synth/*/img_align_celeba/*.jpg")))
+    assert "Smiling" in elsewhere.lmle("predict", "models:/lmle@champion", face)
+    assert "replaced no other champion" in elsewhere.lmle("rollback", code=2)
     _wait(lambda: state_of(first) == "Crashed", 300)
     assert "No heartbeat for 35 s" in call("GET", f"{api}/flow_runs/{first}")["state"]["message"]
     assert startable() == [second]

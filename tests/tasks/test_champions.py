@@ -9,6 +9,7 @@ from lmle_core.artefact import Reference
 from lmle_core.config import Engines
 from tasks.champions import RESTORED_AT, ROLLED_BACK_AT, Champions, RollbackError
 from tasks.mlflow_store import TrackingError
+from tasks.promotion import Outcome, record_outcome
 from tasks.registry import CHAMPION, PROMOTED_AT
 
 NUMBERS = itertools.count(1)
@@ -66,6 +67,15 @@ def test_a_promotion_that_was_cut_off_is_made_again(champions: Champions) -> Non
     assert current(champions) == 1
     champions.promote(2)
     assert champions.roll_back()[0].number == 1
+
+
+def test_a_verdict_on_a_champion_of_the_past_promotes_nothing(champions: Champions) -> None:
+    outcome = Outcome("promoted", "it is better", champions.version(2), champions.version(1))
+    champions.promote(3)
+    before = champions.version(2)
+    with pytest.raises(RuntimeError, match=r"version 2 of .* compared with version 1, which is not the champion any"):
+        record_outcome(champions, outcome, {"data": "1" * 32}, None)
+    assert (current(champions), champions.version(2)) == (3, before)
 
 
 def test_nothing_to_go_back_to_is_said(champions: Champions, mlflow_workspace: Path) -> None:

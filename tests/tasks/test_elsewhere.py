@@ -22,14 +22,15 @@ from upath import UPath
 from lmle_core.artefact import MARKER, make_once
 from lmle_core.celeba.annotations import read_celeba
 from lmle_core.clusters import cluster
-from lmle_core.config import Cluster, Config, Data, Engines
+from lmle_core.config import Cluster, Config, Data, Engines, parse_config
 from lmle_core.features import Features, extract, load_encoder
 from lmle_core.ingest import ingest_over
 from lmle_core.kmeans import StoredRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
 from lmle_core.network import NetworkSpec, build_network, save_network
+from lmle_core.quintuplets import Quintuplets
 from lmle_core.store import TRAIN, ImageStore
-from tasks import clusters, data, features
+from tasks import clusters, data, features, train
 from tasks.elsewhere import local
 from tasks.storage import VARIABLE, make_shared, sharing
 from tasks.workers import Workers
@@ -39,6 +40,7 @@ from tests.object_store import ObjectStore
 ROOT = Path(__file__).parents[2]
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
 DATA = Data(height=32, width=32, shard=16)
+TABLE = parse_config({"loss": {"kind": "hinge"}, "quintuplets": {"mode": "table"}})
 KEY = "0" * 32
 
 
@@ -112,6 +114,11 @@ def test_a_worker_that_does_not_see_the_workspace_computes_the_same(
             found = clusters.clusters.fn(store, made, None, 1, config, workspace, workers)
             (there,) = workers.client().run(lambda: str(Path(os.environ["LMLE_WORKSPACE"]))).values()
             assert not any(workers.client().run(os.path.exists, store.path).values())
+            # What workers would write into the workspace is found in this process, though many would be faster.
+            monkeypatch.setattr("tasks.mining.BEGIN", -5.0)
+            monkeypatch.setattr("tasks.train.mine_over", None)
+            table = train.quintuplets.fn(store, made, found, 1, TABLE, workspace, workers)
+            assert len(Quintuplets.load(Path(table.path)))
         assert VARIABLE not in os.environ
 
     # The worker has fetched what it read, and nothing else.

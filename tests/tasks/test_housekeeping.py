@@ -74,12 +74,17 @@ def test_procedural_faces_stay_as_long_as_there_is_a_run(workspace: Path) -> Non
 
 def test_what_a_process_writes_is_left_alone(workspace: Path) -> None:
     _age(workspace, 2 * HOUR)
-    partial = next(workspace.glob("stages/train/*.partial"))
-    with lock(partial.with_name(partial.name.removesuffix(".partial"))):
-        assert partial not in [each.path for each in removable(workspace, older=HOUR)]
-        with pytest.raises(Timeout):
-            remove(partial)
-    assert partial.exists()
+    made = next(workspace.glob("stages/train/*.partial"))
+    final = made.with_name(made.name.removesuffix(".partial"))
+    fetched = final.with_name(f"{final.name}.fetched.partial")
+    fetched.mkdir()
+    with lock(final):
+        for partial in (made, fetched):
+            assert partial not in [each.path for each in removable(workspace, older=-HOUR)]
+            with pytest.raises(Timeout):
+                remove(partial)
+    for partial in (made, fetched):
+        assert partial in [each.path for each in removable(workspace, older=-HOUR)]
 
 
 def test_a_comparison_keeps_its_experiments_those_that_were_not_chosen_and_the_faces(tmp_path: Path) -> None:

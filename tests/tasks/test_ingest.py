@@ -51,7 +51,9 @@ def shards(store: Path) -> dict[int, tuple[int, bytes, int, bytes]]:
     return states
 
 
-def test_a_data_set_becomes_a_committed_store_once(directory: Path, tmp_path: Path, client: Client) -> None:
+def test_a_data_set_becomes_a_committed_store_once(
+    directory: Path, tmp_path: Path, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
     told: list[tuple[int, int]] = []
     reference = ingest(directory, DATA, tmp_path, lambda: client, lambda done, images: told.append((done, images)))
     assert len(told) == SHARDS
@@ -69,6 +71,8 @@ def test_a_data_set_becomes_a_committed_store_once(directory: Path, tmp_path: Pa
     before = shards(path)
     again = ingest(directory, DATA, tmp_path, lambda: client, lambda done, images: told.append((done, images)))
     assert again == reference
+    ended = [record.message for record in caplog.records if hasattr(record, "found")]
+    assert [message.partition(" in ")[0] for message in ended] == ["ingest       done", "ingest       found done"]
     assert len(told) == SHARDS
     assert shards(path) == before
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from lmle_core.config import Engines
-from tasks.mlflow_store import TrackingError, connect, own_store, tracking_uri
+from tasks.champions import Champions, RollbackError
+from tasks.mlflow_store import TrackingError, connect, own_store, shown, tracking_uri
+from tasks.models import fetch_model, run_of
 
 
 def test_the_configuration_goes_before_the_environment_before_the_workspace(
@@ -24,6 +26,34 @@ def test_the_configuration_goes_before_the_environment_before_the_workspace(
 def test_plain_folders_are_refused(uri: str) -> None:
     with pytest.raises(TrackingError, match=r"expected sqlite:///PATH, .*; set engines.tracking_uri"):
         connect(uri)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("postgresql+psycopg://lmle:secret@db:5432/lmle", "postgresql+psycopg://lmle:***@db:5432/lmle"),
+        ("cannot reach 'http://a@b:s/ec@ret@db/x', or db", "cannot reach 'http://a@b:***@db/x', or db"),
+        ("http://127.0.0.1:5000 has no models:/lmle@champion", "http://127.0.0.1:5000 has no models:/lmle@champion"),
+        ("sqlite:////w/mlflow.db", "sqlite:////w/mlflow.db"),
+        ("postgresql://lmle@db:5432/lmle", "postgresql://lmle@db:5432/lmle"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(text: str, expected: str) -> None:
+    assert shown(text) == expected
+
+
+def test_no_message_holds_a_password(mlflow_workspace: Path, tmp_path: Path) -> None:
+    uri = "oracle://lmle:secret@db/lmle"  # MLflow's own error quotes it
+    client = connect(own_store(mlflow_workspace))[1]
+    for refused in (
+        lambda: connect(uri),
+        lambda: run_of("models:/nobody@champion", uri),
+        lambda: fetch_model("models:/nobody@champion", uri, tmp_path),
+        lambda: Champions(client, uri, "nobody").roll_back(),
+    ):
+        with pytest.raises((TrackingError, RollbackError), match=r"oracle://lmle:\*\*\*@db/lmle") as error:
+            refused()
+        assert "secret" not in str(error.value)
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ images, run, out = map(Path, sys.argv[1:])
 with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as cluster:
     engines = Engines(dask_address=cluster.scheduler_address)
     with Workers(engines) as workers:
-        predict_parts.fn(images, run, out, 1, 0.0, engines, workers)
+        predict_parts.fn(images, run, out, 1, 0.0, workers)
 """
 
 
@@ -73,7 +73,7 @@ def predicted(
     images: Path, run: Path, out: Path, engines: Engines, quarantine: float = 0.5, part: int = 4
 ) -> pd.DataFrame:
     with Workers(engines) as workers:
-        reference = predict_parts.fn(images, run, out, part, quarantine, engines, workers)
+        reference = predict_parts.fn(images, run, out, part, quarantine, workers)
     assert reference.path == str(out)
     return pd.read_parquet(out / "predictions")
 

@@ -156,12 +156,14 @@ def test_a_run_that_died_in_a_round_is_continued(opened: Callable[..., Tracker],
     died.round(1, {"nmi": 0.7}, half)
     died.fail("killed", interrupted=True)
     assert record(died)["demo"]["status"] == "KILLED"
+    assert record(died)["demo"]["tags"]["lmle.failure"] == "killed"
 
     again = opened("b" * 32)
     again._experiment += "-2"
     tell(again, tmp_path)
     resumed = record(again)
     assert again.run_id == died.run_id
+    assert "lmle.failure" not in resumed["demo"]["tags"]
     for name, run in whole.items():
         assert resumed[name]["status"] == "FINISHED"
         for key, points in run["metrics"].items():
