@@ -23,6 +23,7 @@ from lmle_core.device import Places
 from lmle_core.experiment import configured
 from lmle_core.location import Location
 from lmle_core.methods.catalogue import DEFAULT_METHODS, Method, find_method
+from lmle_core.training import images_seen
 from tasks.compare import VIEW, comparison, experiment, publish_comparison, take_place, validation_of
 from tasks.gates import check_data, check_settings
 from tasks.pipeline import Stages
@@ -37,6 +38,8 @@ type Job = tuple[Method, int, Mapping[str, Any]]
 """A method, a seed and settings."""
 type Key = tuple[str, int, str]
 """Of a job: the method's name, the seed, the digest of the settings."""
+SLACK = 0.05
+"""Epochs in which methods may differ: batches are whole."""
 NAME = re.compile(r"\w[\w.-]*")
 """Of a comparison: a folder has it."""
 
@@ -182,7 +185,13 @@ def _check_request(config: Config, methods: Sequence[Method], seeds: int, study:
         )
     for method in methods:
         for settings in method.trials:
-            configured(config, settings)
+            own, _ = configured(config, settings)
+            found, expected = (images_seen(each, 10**6, rounds=method.rounds) / 10**6 for each in (own, config))
+            if abs(found - expected) > SLACK:
+                raise UsageError(
+                    f"{method.name} would train for {found:.1f} epochs, the others for {expected:.1f}: it fits the "
+                    "presets of the studies, such as --preset study-digits"
+                )
 
 
 def _pool(devices: Sequence[str]) -> ProcessPoolTaskRunner:

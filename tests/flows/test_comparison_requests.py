@@ -27,6 +27,11 @@ def compared(
         ({"name": ""}, UsageError, "expected letters, digits"),
         ({"prior": {"kind": "identity"}}, UsageError, "compare with 'bce'"),
         (
+            {"methods": ("lmle", "lmle-cold")},
+            UsageError,
+            "lmle-cold would train for 24.0 epochs, the others for 10.0: it fits the presets of the studies",
+        ),
+        (
             {"methods": ("bce", "lmle-softmax-ratio"), "loss": {"kind": "hinge"}, "quintuplets": {"mode": "table"}},
             ConfigError,
             "'table' trains on loss.kind 'hinge'",

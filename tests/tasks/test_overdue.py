@@ -6,7 +6,7 @@ from uuid import UUID
 
 from prefect import flow
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Running, Scheduled
 
 from tasks.overdue import cancel_overdue
@@ -25,7 +25,7 @@ def test_of_what_waits_only_what_is_due_and_the_same_is_cancelled(prefect_server
         weekly, other = (client.create_deployment(flow_id, name, entrypoint="x.py:x") for name in ("weekly", "other"))
 
         def scheduled(deployment: UUID, hours: float, parameters: dict[str, Any] = HERE) -> FlowRun:
-            state = Scheduled(scheduled_time=datetime.now(UTC) + timedelta(hours=hours))
+            state: State[Any] = Scheduled(scheduled_time=datetime.now(UTC) + timedelta(hours=hours))
             return client.create_flow_run_from_deployment(deployment, parameters=parameters, state=state)
 
         run = scheduled(weekly, -500)
