@@ -28,24 +28,41 @@ def mean_recalls(hits: np.ndarray, support: np.ndarray) -> np.ndarray:
     return np.where(classes >= 2, recall.sum(axis=-2) / np.maximum(classes, 1), np.nan)
 
 
-def resampling_weights(images: int, bootstrap: int, seed: int) -> Iterator[np.ndarray]:
+def resampling_weights(
+    images: int, bootstrap: int, seed: int, groups: np.ndarray | None = None
+) -> Iterator[np.ndarray]:
     """How often each image occurs in each resample.
 
+    Args:
+        images: how many.
+        bootstrap: how many resamples.
+        seed: of the draws.
+        groups: (images,), such as whose image each is: drawn are whole groups, as many as there are, since images of
+            one person are not independent. None: each image is one.
+
     Yields:
-        Blocks of rows of the (bootstrap, images) float32 matrix; each row is multinomial and sums to `images`.
+        Blocks of rows of the (bootstrap, images) float32 matrix; each row is multinomial over the groups.
     """
     rng = np.random.default_rng(seed)
+    group = np.arange(images) if groups is None else np.unique(groups, return_inverse=True)[1]
+    units = int(group.max()) + 1
     rows = max(1, _BLOCK // images)
     for start in range(0, bootstrap, rows):
         drawn = [
-            np.bincount(rng.integers(images, size=images), minlength=images)
+            np.bincount(rng.integers(units, size=units), minlength=units)[group]
             for _ in range(min(rows, bootstrap - start))
         ]
         yield np.array(drawn, dtype=np.float32)
 
 
 def resampled_accuracies(
-    labels: np.ndarray, predictions: np.ndarray, n_classes: int, *, bootstrap: int, seed: int
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    n_classes: int,
+    *,
+    bootstrap: int,
+    seed: int,
+    groups: np.ndarray | None = None,
 ) -> np.ndarray:
     """Balanced accuracy of each attribute on each resample.
 
@@ -54,7 +71,8 @@ def resampled_accuracies(
         predictions: (n, A), likewise.
         n_classes: classes of each attribute.
         bootstrap: B, the number of resamples.
-        seed: of the resamples, which depend on it and on n alone.
+        seed: of the resamples, which depend on it, on n and on the groups alone.
+        groups: see `resampling_weights`.
 
     Returns:
         (B, A) float64; NaN where a resample holds fewer than two classes. Counts stay below 2^24, so that the float32
@@ -64,7 +82,7 @@ def resampled_accuracies(
     members = class_members(labels, n_classes).reshape(n, -1).astype(np.float32)
     hits = class_hits(labels, predictions, n_classes).reshape(n, -1).astype(np.float32)
     blocks = []
-    for weights in resampling_weights(n, bootstrap, seed):
+    for weights in resampling_weights(n, bootstrap, seed, groups):
         counts = [(weights @ each).reshape(-1, n_classes, columns).astype(np.float64) for each in (hits, members)]
         blocks.append(mean_recalls(*counts))
     return np.concatenate(blocks)

@@ -138,9 +138,12 @@ def evaluate(
             others[name], others[f"{name}_prior"] = map(np.concatenate, zip(*parts, strict=True))
 
     def scored(truth: np.ndarray, answers: np.ndarray, bootstrap: int = config.evaluation.bootstrap) -> dict[str, Any]:
-        return score(truth, answers, store.attributes, classes, bootstrap=bootstrap, seed=config.seed).to_json()
+        return score(
+            truth, answers, store.attributes, classes, bootstrap=bootstrap, seed=config.seed, groups=people
+        ).to_json()
 
     truth = store.labels[rows]
+    people = store.identity[rows[test]] if store.identity is not None else None
     scores = {
         "validation": scored(truth[~test], labels[~test], 0),
         "test": scored(truth[test], labels[test]),
@@ -157,6 +160,7 @@ def evaluate(
                 classes,
                 bootstrap=config.evaluation.bootstrap,
                 seed=config.seed,
+                groups=people,
             ).to_json()
             for name, answers in others.items()
         },

@@ -164,6 +164,7 @@ def score(
     *,
     bootstrap: int = 1000,
     seed: int = 0,
+    groups: np.ndarray | None = None,
     near_random: Collection[str] = NEAR_RANDOM,
 ) -> Scores:
     """Score predictions, attribute by attribute and over all.
@@ -175,6 +176,7 @@ def score(
         n_classes: classes of each attribute.
         bootstrap: resamples of the n images for the intervals; 0: none.
         seed: of the resamples; the same seed and n draw the same images for every classifier.
+        groups: (n,), whose image each is, where the resamples are to draw people and not images.
         near_random: attributes left out of `mean_without_near_random`.
 
     Raises:
@@ -200,7 +202,7 @@ def score(
     intervals: list[Interval | None] = [None] * len(attributes)
     interval = None
     if bootstrap:
-        resampled = resampled_accuracies(labels, predictions, n_classes, bootstrap=bootstrap, seed=seed)
+        resampled = resampled_accuracies(labels, predictions, n_classes, bootstrap=bootstrap, seed=seed, groups=groups)
         intervals = [percentile_interval(column) if complete[a] else None for a, column in enumerate(resampled.T)]
         interval = percentile_interval(mean_over_attributes(resampled))
     each = tuple(
@@ -227,6 +229,7 @@ def gain(
     *,
     bootstrap: int = 1000,
     seed: int = 0,
+    groups: np.ndarray | None = None,
 ) -> Gain:
     """Mean balanced accuracy of `predictions` minus that of `baseline`, with a bootstrap interval paired over images.
 
@@ -237,6 +240,7 @@ def gain(
         n_classes: classes of each attribute.
         bootstrap: resamples, at least 1.
         seed: of the resamples.
+        groups: as of `score`.
 
     Raises:
         ValueError: as `score`.
@@ -245,7 +249,7 @@ def gain(
     for array in (predictions, baseline):
         names = [str(column) for column in range(labels.shape[1])]
         point = score(labels, array, names, n_classes, bootstrap=0).mean_balanced_accuracy
-        resampled = resampled_accuracies(labels, array, n_classes, bootstrap=bootstrap, seed=seed)
+        resampled = resampled_accuracies(labels, array, n_classes, bootstrap=bootstrap, seed=seed, groups=groups)
         means.append((point, mean_over_attributes(resampled)))
     (ours, our_draws), (theirs, their_draws) = means
     return Gain(mean=ours - theirs, interval=percentile_interval(our_draws - their_draws))

@@ -76,6 +76,7 @@ def judge(
     *,
     bootstrap: int = 1000,
     seed: int = 0,
+    groups: np.ndarray | None = None,
 ) -> Verdict:
     """Decide between two classifiers.
 
@@ -91,13 +92,14 @@ def judge(
         n_classes: C.
         bootstrap: resamples of the images.
         seed: of the resamples.
+        groups: (n,), whose image each is, where the resamples are to draw people and not images.
 
     Raises:
         ValueError: for arrays that disagree, or without an attribute that has two classes.
 
     Corner cases: without an interval nothing is certain, and the challenger is not promoted.
     """
-    pair = Pair(labels, challenger, champion)
+    pair = Pair(labels, challenger, champion, groups)
     gain = paired_over_images([pair], n_classes, shared=True, bootstrap=bootstrap, seed=seed)
     each = dict(zip(attributes, paired_by_attribute(pair, n_classes, bootstrap=bootstrap, seed=seed), strict=True))
     objections = []

@@ -48,6 +48,7 @@ def verdict(
     found = judge(
         images.labels[rows], _classified(ours, images, rows), _classified(theirs, images, rows), images.attributes,
         rule, ours.index.n_classes, bootstrap=config.evaluation.bootstrap, seed=config.seed,
+        groups=images.identity[rows] if images.identity is not None else None,
     )  # fmt: skip
     (directory / PROMOTION).write_text(json.dumps({**found.to_json(), "test_images": test.digest}, indent=1))
     (directory / TEXT).write_text(found.markdown() + "\n")

@@ -25,11 +25,13 @@ class Pair:
         labels: (n, A) integers in 0..C-1.
         ours: (n, A), decided classes.
         theirs: (n, A), those of the other classifier.
+        groups: (n,), whose image each is, where resamples are to draw people; None: they draw images.
     """
 
     labels: NDArray[np.integer]
     ours: NDArray[np.integer]
     theirs: NDArray[np.integer]
+    groups: NDArray[np.integer] | None = None
 
     def __post_init__(self) -> None:
         shapes = {name: getattr(self, name).shape for name in ("labels", "ours", "theirs")}
@@ -105,7 +107,7 @@ def paired_by_attribute(
 def _resampled(pair: Pair, n_classes: int, bootstrap: int, seed: int) -> NDArray[np.float64]:
     """Balanced accuracies on each resample, ours and theirs side by side so that both have the same draws, (B, 2A)."""
     both, labels = np.hstack([pair.ours, pair.theirs]), np.hstack([pair.labels, pair.labels])
-    return resampled_accuracies(labels, both, n_classes, bootstrap=bootstrap, seed=seed)
+    return resampled_accuracies(labels, both, n_classes, bootstrap=bootstrap, seed=seed, groups=pair.groups)
 
 
 def _accuracies(pair: Pair, n_classes: int) -> NDArray[np.float64]:

@@ -50,6 +50,30 @@ def test_intervals_are_those_of_a_loop_over_the_same_resamples(classes: int) -> 
     assert scores.interval == pytest.approx(tuple(np.quantile(np.nanmean(slow, axis=1), [0.025, 0.975])))
 
 
+def test_resamples_of_groups_draw_all_images_of_a_person_or_none() -> None:
+    people = np.array([7, 3, 7, 7, 9, 3])
+    weights = np.concatenate(list(resampling_weights(6, 400, 1, people)))
+    for images in ([0, 2, 3], [1, 5]):
+        assert (weights[:, images] == weights[:, images[:1]]).all()
+    assert (weights[:, [0, 1, 4]].sum(axis=1) == 3).all()  # as many people as there are
+    assert np.abs(weights.mean(axis=0) - 1).max() < 0.15
+    alone = np.concatenate(list(resampling_weights(6, 400, 1, np.arange(6))))
+    np.testing.assert_array_equal(alone, np.concatenate(list(resampling_weights(6, 400, 1))))
+
+
+def test_images_of_few_people_give_a_wider_interval() -> None:
+    rng = np.random.default_rng(0)
+    people = np.repeat(np.arange(40), 20)
+    labels = (np.arange(800) % 2)[:, None]
+    known = rng.random(40) < 0.7  # a person is recognised on every image, or on none
+    predictions = np.where(known[people][:, None], labels, 1 - labels)
+    (low, high), (lower, higher) = (
+        score(labels, predictions, ["a"], bootstrap=500, groups=groups).interval or (0.0, 0.0)
+        for groups in (None, people)
+    )
+    assert higher - lower > 3 * (high - low)
+
+
 def test_each_resample_draws_as_many_images_as_there_are() -> None:
     blocks = list(resampling_weights(3_000, 1_500, seed=0))
     assert len(blocks) > 1  # more than is held at a time
