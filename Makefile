@@ -5,6 +5,8 @@ INSTALLED := $(VENV)/.installed
 SYSTEM_PYTHON ?= python3
 export DO_NOT_TRACK := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
+# Compiled once, and not by each of the many processes of a run: their imports take half a minute otherwise.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup demo test check bench format lock clean
 
