@@ -32,9 +32,8 @@ def config(commands: Commands) -> str:
 
 
 def faces(commands: Commands) -> Path:
-    """The folder of the images that the run drew."""
-    (found,) = commands.workspace.glob("stages/synth/*/img_align_celeba")
-    return found
+    """The folder of the images that the run drew, before the comparison drew others."""
+    return min(commands.workspace.glob("stages/synth/*/img_align_celeba"), key=lambda folder: folder.stat().st_mtime)
 
 
 def test_up_starts_what_is_missing(commands: Commands) -> None:
