@@ -185,12 +185,13 @@ def _parts(record: StudyRecord) -> list[str]:
 def machine(record: StudyRecord) -> str:
     """Where a study ran, and its record."""
     environment: Mapping[str, Any] = record.environment
-    revision = (environment["revision"] or "unknown")[:8]
+    revision = _short(environment["revision"])
     torch = environment["versions"].get("torch", "unknown")
     return (
         f"`{record.command}`, {record.date}, on {environment['cores']} cores of {environment['processor']}, device "
         f"{environment['device']}; torch {torch}, revision {revision}. "
         f"Record: `benchmarks/records/{record.directory}/record.json`.{_taken_over(record)}"
+        f"{f' {record.note}' if record.note else ''}"
     )
 
 
@@ -199,8 +200,12 @@ def _taken_over(record: StudyRecord) -> str:
     names: dict[str, list[str]] = {}
     for name, measured in record.comparisons.items():
         if (of := measured.taken_over) is not None:
-            names.setdefault(f"{of['date']}, revision {of['revision'][:8]}", []).append(name)
+            names.setdefault(f"{of['date']}, revision {_short(of['revision'])}", []).append(name)
     return "".join(f" Of {of}: {', '.join(each)}." for of, each in names.items())
+
+
+def _short(revision: str | None) -> str:
+    return (revision or "unknown")[:8]
 
 
 def _published(found: Mapping[str, Measured]) -> str:

@@ -31,6 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workspace", type=Path, required=True, help="of the studies")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="as given to lmle study")
+    parser.add_argument("--note", default="", help="what a reader has to know, such as that the machine was busy")
     parser.add_argument("names", nargs="*", help=f"of {', '.join(STUDIES)}; without one, all that are finished")
     arguments = parser.parse_args()
     names = arguments.names or [name for name, study in STUDIES.items() if finished(study, arguments.workspace)]
@@ -38,7 +39,7 @@ def main() -> None:
         parser.error(f"{arguments.workspace}: found no finished study; run lmle study NAME --workspace DIR first")
     try:
         for name in names:
-            print(keep(find_study(name), arguments.workspace, arguments.settings))
+            print(keep(find_study(name), arguments.workspace, arguments.settings, note=arguments.note))
     except (ConfigError, FileNotFoundError, ValueError) as error:
         parser.error(str(error))
 
@@ -48,7 +49,9 @@ def finished(study: Study, workspace: Path) -> bool:
     return all((_folder(workspace, name) / "comparison.json").exists() for name in study.variants)
 
 
-def keep(study: Study, workspace: Path, settings: list[str] | None = None, records: Path = RECORDS) -> Path:
+def keep(
+    study: Study, workspace: Path, settings: list[str] | None = None, records: Path = RECORDS, note: str = ""
+) -> Path:
     """Write the record of a study; one of that day is replaced.
 
     Of a study of several comparisons, those that the workspace lacks are taken over from the newest record, with its
@@ -59,13 +62,14 @@ def keep(study: Study, workspace: Path, settings: list[str] | None = None, recor
         workspace: where it ran.
         settings: what `lmle study` was given with `--set`.
         records: gets `<date>-study-<name>/record.json`.
+        note: what a reader of the page has to know of it.
 
     Raises:
         FileNotFoundError: where there is no comparison of the study, or a file of one is missing.
         ValueError: for comparisons that disagree in methods or seeds, so that they are not of one command, or whose
             reference decides by another rule than the catalogue has by now.
     """
-    record = record_of(study, workspace, settings)
+    record = {**record_of(study, workspace, settings), "note": note}
     older = sorted(records.glob(f"*-study-{study.name}/record.json"))
     if older:
         _take_over(record, json.loads(older[-1].read_text()), study)

@@ -70,6 +70,7 @@ class StudyRecord:
         methods: in the order of the command; the first is the reference.
         seeds: of every method.
         comparisons: by name.
+        note: what a reader has to know.
     """
 
     directory: str
@@ -81,6 +82,7 @@ class StudyRecord:
     methods: tuple[str, ...]
     seeds: tuple[int, ...]
     comparisons: Mapping[str, Measured]
+    note: str
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -97,6 +99,7 @@ class StudyRecord:
             methods=tuple(study["methods"]),
             seeds=tuple(study["seeds"]),
             comparisons={name: Measured.of(name, each, study["rules"]) for name, each in values["comparisons"].items()},
+            note=values.get("note", ""),
         )
 
 

@@ -137,15 +137,17 @@ def evaluate(
             ]
             others[name], others[f"{name}_prior"] = map(np.concatenate, zip(*parts, strict=True))
 
-    def scored(truth: np.ndarray, answers: np.ndarray, bootstrap: int = config.evaluation.bootstrap) -> dict[str, Any]:
-        return score(
-            truth, answers, store.attributes, classes, bootstrap=bootstrap, seed=config.seed, groups=people
-        ).to_json()
-
     truth = store.labels[rows]
     people = store.identity[rows[test]] if store.identity is not None else None
+
+    def scored(truth: np.ndarray, answers: np.ndarray) -> dict[str, Any]:
+        return score(
+            truth, answers, store.attributes, classes, bootstrap=config.evaluation.bootstrap, seed=config.seed,
+            groups=people,
+        ).to_json()  # fmt: skip
+
     scores = {
-        "validation": scored(truth[~test], labels[~test], 0),
+        "validation": score(truth[~test], labels[~test], store.attributes, classes, bootstrap=0).to_json(),
         "test": scored(truth[test], labels[test]),
         "test_clean": scored(clean[test], labels[test]) if clean is not None else None,
         "baselines": {name: scored(truth[test], answers) for name, answers in others.items()},

@@ -108,7 +108,8 @@ def loaded(workspace: Path, name: str) -> Measured:
 
 
 def test_a_record_holds_what_the_study_left_rounded(workspace: Path, tmp_path: Path) -> None:
-    path = keep(find_study("faces"), workspace, ["training.rounds=7"], tmp_path)
+    path = keep(find_study("faces"), workspace, ["training.rounds=7"], tmp_path, note="The machine was busy.")
+    assert results.machine(StudyRecord.load(path)).endswith("record.json`. The machine was busy.")
     record = json.loads(path.read_text())
     assert record["command"] == ("lmle study faces --methods lmle,bce,class-weighted,triplet --set training.rounds=7")
     assert str(workspace) not in path.read_text()

@@ -4,7 +4,6 @@ The tests are in its order: each needs what the ones before it have left.
 """
 
 import json
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,8 +48,7 @@ def test_the_server_has_every_deployment(commands: Commands) -> None:
     assert all(
         name in said for name in ("lmle/demo", "lmle/full", "compare/baselines", "predict/batch", "retrain/weekly")
     )
-    with urllib.request.urlopen(f"{commands.api}/deployments/name/retrain/weekly") as weekly:
-        stored = json.load(weekly)
+    stored = call("GET", f"{commands.api}/deployments/name/retrain/weekly")
     (schedule,) = stored["schedules"]
     assert (schedule["active"], schedule["schedule"]["timezone"]) == (True, "UTC")
     assert stored["global_concurrency_limit"]["limit"] == 1

@@ -1,6 +1,7 @@
 """What `up`, `down` and `status` do before, and instead of, starting anything; the real thing is a story of its own."""
 
 import json
+import os
 import socket
 import sys
 import uuid
@@ -56,8 +57,6 @@ def test_state_survives_the_file(tmp_path: Path) -> None:
 
 
 def test_other_ports_are_refused_while_services_live(tmp_path: Path) -> None:
-    import os
-
     living = processes.start([sys.executable, "-c", "import time; time.sleep(600)"], os.environ, tmp_path / "log")
     try:
         State("token", Ports(1, 2, 3, 4), 2, started={"prefect": living}).save(tmp_path)
@@ -74,8 +73,6 @@ def test_other_ports_are_refused_while_services_live(tmp_path: Path) -> None:
 
 
 def test_a_live_service_that_is_slow_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     living = processes.start([sys.executable, "-c", "import time; time.sleep(600)"], os.environ, tmp_path / "log")
     with busy_server(refusals=3) as port:
         prefect = catalogue(tmp_path, Ports(prefect=port), 1)[0]
@@ -91,8 +88,6 @@ def test_a_live_service_that_is_slow_is_asked_again(tmp_path: Path, monkeypatch:
 
 
 def test_a_run_that_outlives_its_worker_is_ended_before_it_is_closed(prefect_server: str, tmp_path: Path) -> None:
-    import os
-
     ensure_pool(prefect_server)
     flow = call("POST", f"{prefect_server}/flows/", {"name": "orphan"})
     deployment = {"name": "d", "flow_id": flow["id"], "work_pool_name": POOL, "entrypoint": "x.py:x"}
