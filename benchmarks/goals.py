@@ -5,19 +5,20 @@ from collections.abc import Mapping
 from benchmarks.claims import Ahead, Claim, GrowsWithImbalance, KeepsSpread, LosesLess, Within
 from benchmarks.study_records import Measured
 from lmle_core.comparison import Key
-from lmle_core.methods.catalogue import METHODS
+from lmle_core.methods.catalogue import METHODS, THRESHOLDS
 
 CALIBRATED: tuple[Key, ...] = tuple(
     (method.name, rule)
     for method in METHODS.values()
     if method.objective is not None
     for rule in method.rules
-    if rule in ("prior", "optimum", "adjusted") or (rule == "half" and method.rules[0] == "half")
+    if rule in ("prior", "optimum", "calibrated", "adjusted") or (rule == "half" and method.rules[0] == "half")
 )
-"""Baselines whose classifier decides at a threshold that balance chose: the training prior, the validation optimum, the
-adjusted logits, and ½ for a method whose training balances the classes, so that ½ is its own rule."""
+"""Baselines whose classifier decides at a threshold that balance chose: the training prior, the validation optimum,
+biases calibrated on validation, the adjusted logits, and ½ for a method whose training balances the classes, so that ½
+is its own rule."""
 
-CROSS_ENTROPY: tuple[Key, ...] = (("bce", "half"), ("bce", "prior"), ("bce", "optimum"))
+CROSS_ENTROPY: tuple[Key, ...] = tuple(("bce", rule) for rule in THRESHOLDS)
 TRIPLET: tuple[Key, ...] = (("triplet", "knn"),)
 HALF: tuple[Key, ...] = (("bce", "half"),)
 WEIGHTED: tuple[Key, ...] = (("class-weighted", "half"),)

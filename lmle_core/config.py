@@ -211,9 +211,9 @@ class Index(Section):
 
     clusters_per_class: tuple[int, ...] = Field((1, 2, 4, 8), min_length=1, description="Clusters for each class.")
     neighbours: tuple[int, ...] = Field((0, 3, 8), min_length=1, description="k nearest centroids; 0: all of them.")
-    odds_weights: tuple[float, ...] = Field(
-        (0, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2),
-        description="Weights of the classifier's log-odds beside the rule; only 0: the rule decides alone.",
+    calibrate: bool = Field(
+        True,
+        description="The classifier's log-odds beside the rule, calibrated on validation; false: the rule alone.",
     )
 
 

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from lmle_core import config as configuration
-from lmle_core.bootstrap import mean_balanced_accuracy, mean_over_attributes, mean_recalls
+from lmle_core.bootstrap import mean_over_attributes, mean_recalls
+from lmle_core.calibration import calibrate
 from lmle_core.clusters import Clusters, cluster
 from lmle_core.extremes import ClassExtremes
 from lmle_core.kmeans.faiss_blocks import one_faiss_thread
@@ -38,9 +39,11 @@ class CentroidIndex:
         offsets: int64 (A + 1,), attribute a has the rows offsets[a] to offsets[a + 1].
         neighbours: k nearest centroids that decide; 0: all.
         squared: whether the rule takes squared distances.
-        odds_weight: of a classifier's log-odds beside the rule's scores, in units of distance; 0: the rule alone.
+        rule_weight: of the rule's scores.
+        odds_weight: of a classifier's log-odds beside them; 0: the rule alone.
         shares: float32 (A, C), of each class in training, which the log-odds are free of; None where they have no
             weight.
+        biases: float32 (A, C), added to the scores of each class; None: none.
         candidates: what was compared on the validation split: clusters_per_class, neighbours, balanced_accuracy.
 
     Raises:
@@ -54,8 +57,10 @@ class CentroidIndex:
     offsets: NDArray[np.int64]
     neighbours: int = 0
     squared: bool = False
+    rule_weight: float = 1.0
     odds_weight: float = 0.0
     shares: NDArray[np.float32] | None = None
+    biases: NDArray[np.float32] | None = None
     candidates: tuple[dict[str, float], ...] = ()
     _index: Any = field(init=False, repr=False)
     _extremes: ClassExtremes = field(init=False, repr=False)
@@ -79,11 +84,10 @@ class CentroidIndex:
             )
         if (np.diff(self.offsets) < 1).any():
             raise ValueError(f"attribute {self.attributes[int(np.diff(self.offsets).argmin())]} has no centroid")
-        if self.odds_weight and (self.shares is None or self.shares.shape != (len(self.attributes), self.n_classes)):
-            raise ValueError(
-                f"shares: expected ({len(self.attributes)}, {self.n_classes}), found "
-                f"{None if self.shares is None else self.shares.shape}"
-            )
+        for name, value, needed in (("shares", self.shares, self.odds_weight != 0), ("biases", self.biases, False)):
+            shape = None if value is None else value.shape
+            if shape != (len(self.attributes), self.n_classes) and (needed or shape is not None):
+                raise ValueError(f"{name}: expected ({len(self.attributes)}, {self.n_classes}), found {shape}")
         index = faiss.IndexFlatL2(self.centroids.shape[1])
         index.add(np.ascontiguousarray(self.centroids))
         object.__setattr__(self, "_index", index)
@@ -147,16 +151,16 @@ class CentroidIndex:
             ValueError: embeddings of another shape, or off the unit sphere; logits that are missing.
         """
         self._check(embeddings)
-        if self.odds_weight:
+        if self.odds_weight or self.biases is not None:
             best = np.partition(scores := self.scores(embeddings, logits), -2, axis=-1)
             return scores.argmax(-1).astype(np.int8), best[..., -1] - best[..., -2]
         labels, margins = self._decisions(embeddings, (self.neighbours,))
         return labels[0], margins[0]
 
     def scores(self, embeddings: NDArray[np.float32], logits: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """Each class's score, by which `classify` decides: the large-margin rule's, and the weighted odds.
+        """Each class's score, by which `classify` decides: the large-margin rule's, and what stands beside it.
 
-            score_c + w (log p_c − log π_c)
+            v score_c + w (log p_c − log π_c) + b_c
 
         Args:
             embeddings: as of `classify`.
@@ -189,6 +193,7 @@ class CentroidIndex:
 
         for _ in in_threads(one, range(0, len(embeddings), QUERIES), torch.device("cpu")):
             pass
+        found *= np.float32(self.rule_weight)
         if self.odds_weight:
             if logits is None or logits.shape != found.shape:
                 raise ValueError(
@@ -197,7 +202,7 @@ class CentroidIndex:
                 )
             assert self.shares is not None
             found += np.float32(self.odds_weight) * log_odds(logits, self.shares)
-        return found
+        return found if self.biases is None else found + self.biases
 
     def _check(self, embeddings: NDArray[np.float32]) -> None:
         a = len(self.attributes)
@@ -234,8 +239,10 @@ class CentroidIndex:
             "dimensions": self.dimensions,
             "distance": "squared Euclidean" if self.squared else "Euclidean",
             "neighbours": self.neighbours,
+            "rule_weight": self.rule_weight,
             "odds_weight": self.odds_weight,
             "shares": None if self.shares is None else self.shares.tolist(),
+            "biases": None if self.biases is None else self.biases.tolist(),
             "ranges": [[int(lo), int(hi)] for lo, hi in zip(self.offsets[:-1], self.offsets[1:], strict=True)],
             "candidates": self.candidates,
         }
@@ -260,8 +267,10 @@ class CentroidIndex:
             offsets=np.array([0, *(hi for _, hi in manifest["ranges"])], np.int64),
             neighbours=manifest["neighbours"],
             squared=manifest["distance"].startswith("squared"),
+            rule_weight=manifest["rule_weight"],
             odds_weight=manifest["odds_weight"],
-            shares=None if manifest["shares"] is None else np.array(manifest["shares"], np.float32),
+            shares=_array(manifest["shares"]),
+            biases=_array(manifest["biases"]),
             candidates=tuple(manifest["candidates"]),
         )
 
@@ -278,30 +287,29 @@ def build_index(
     squared: bool = False,
     logits: NDArray[np.float32] | None = None,
 ) -> CentroidIndex:
-    """The index whose clusters for each class, k and weight of the odds classify the validation split best.
+    """The index whose clusters for each class and k classify the validation split best, calibrated on it.
 
     Every class of every attribute gets the same number of clusters, for each number in turn; each is judged with every
-    k, by balanced accuracy, meaned over the attributes. Of the best one, every weight of the odds is judged.
+    k, by balanced accuracy, meaned over the attributes. The scores of the best one and the classifier's log-odds are
+    weighed and biased as `lmle_core.calibration.calibrate` finds, so that their sum is log-odds of balanced classes.
 
     Args:
         train: an engine with the training rows.
         valid: the validation rows.
-        index: candidates.
+        index: candidates, and whether to calibrate; if not, the rule decides alone, in units of distance.
         lloyd: iterations and tolerance of k-means; its sizes play no part.
         attributes: names of the label columns.
         n_classes: C, for all attributes.
         seed: of the run.
         squared: squared distances in the rule.
-        logits: of the validation rows, see `CentroidIndex.classify`; None: the rule decides alone.
+        logits: of the validation rows, see `CentroidIndex.classify`; None: the rule has nothing beside it.
 
-    Corner cases: equal scores go to fewer clusters, then to k = 0, then to the smaller k, then to the smaller weight.
-    A k of at least all centroids of each attribute is k = 0, and not tried again. An attribute of which validation has
-    one class only does not count; where there is no other, every score is 0.
+    Corner cases: equal scores go to fewer clusters, then to k = 0, then to the smaller k. A k of at least all centroids
+    of each attribute is k = 0, and not tried again. An attribute of which validation has one class only does not count;
+    where there is no other, every score is 0.
     """
     best: CentroidIndex | None = None
     best_score = -np.inf
-    chosen, shares = 0.0, None
-    found_by: dict[str, float] = {}
     table: list[dict[str, float]] = []
     for number in sorted(set(index.clusters_per_class)):
         settings = lloyd.model_copy(update={"per_class": number})
@@ -310,24 +318,22 @@ def build_index(
         most = int(np.diff(candidate.offsets).max())
         tried = sorted({k if k < most else 0 for k in index.neighbours})
         for k, score in zip(tried, _scores(candidate, valid, tried), strict=True):
-            table.append(
-                {"clusters_per_class": number, "neighbours": k, "odds_weight": 0.0, "balanced_accuracy": score}
-            )
+            table.append({"clusters_per_class": number, "neighbours": k, "balanced_accuracy": score})
             if score > best_score:
                 best_score = score
                 best = replace(candidate, neighbours=k)
-                found_by = {"clusters_per_class": number, "neighbours": k}
     assert best is not None
+    best = replace(best, candidates=tuple(table))
+    if not index.calibrate:
+        return best
+    evidence = [np.concatenate([best.scores(valid.features(lo, hi)) for lo, hi in ranges(len(valid.labels), BLOCK)])]
+    shares = None
     if logits is not None:
         shares = class_shares(train.source.labels, n_classes).astype(np.float32)
-        odds = log_odds(logits, shares)
-        values = best.scores(valid.features(0, len(valid.labels)))
-        for weight in sorted(set(index.odds_weights) - {0.0}):
-            score = mean_balanced_accuracy(valid.labels, values + np.float32(weight) * odds)
-            table.append({**found_by, "odds_weight": weight, "balanced_accuracy": score})
-            if score > best_score:
-                best_score, chosen = score, weight
-    return replace(best, odds_weight=chosen, shares=shares if chosen else None, candidates=tuple(table))
+        evidence.append(log_odds(logits, shares))
+    fitted = calibrate(evidence, valid.labels)
+    rule_weight, odds_weight = [*fitted.weights.tolist(), 0.0][:2]
+    return replace(best, rule_weight=rule_weight, odds_weight=odds_weight, shares=shares, biases=fitted.biases)
 
 
 def _scores(index: CentroidIndex, valid: Rows, tried: Sequence[int]) -> list[float]:
@@ -343,3 +349,7 @@ def _scores(index: CentroidIndex, valid: Rows, tried: Sequence[int]) -> list[flo
     if not total.any():
         raise ValueError("index: no validation rows to choose by")
     return np.nan_to_num(mean_over_attributes(mean_recalls(right.swapaxes(-2, -1), total.T))).tolist()
+
+
+def _array(values: Sequence[Sequence[float]] | None) -> NDArray[np.float32] | None:
+    return None if values is None else np.array(values, np.float32)

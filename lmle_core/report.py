@@ -92,11 +92,7 @@ def _attributes(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _choices(candidates: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     """What was compared on the validation split, as a table of clusters for each class (rows) by k (columns)."""
-    found = {
-        (each["clusters_per_class"], each["neighbours"]): each["balanced_accuracy"]
-        for each in candidates
-        if not each.get("odds_weight")
-    }
+    found = {(each["clusters_per_class"], each["neighbours"]): each["balanced_accuracy"] for each in candidates}
     columns = sorted({k for _, k in found})
     rows = [(number, [found.get((number, k)) for k in columns]) for number in sorted({number for number, _ in found})]
     return {"columns": columns, "rows": rows, "best": max(found.values(), default=None)}

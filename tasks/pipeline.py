@@ -125,15 +125,15 @@ class Stages:
         )  # fmt: skip
 
     def index(self, store: Reference, embedded: Reference, logits: Reference | None = None) -> Reference:
-        """The centroids that the decision rule searches, and the weight of the classifier's log-odds beside it."""
+        """The centroids that the decision rule searches, calibrated where there are the classifier's logits."""
         return self._do(
             index.index, store=store, features=embedded, logits=logits, config=self.config.view(*index.VIEW),
             workers=self.workers,
         )  # fmt: skip
 
     def logits(self, store: Reference, network: Reference) -> Reference | None:
-        """The classifier's logits, where it was trained and its log-odds may have a weight."""
-        if self.config.loss.bce_weight and any(self.config.index.odds_weights):
+        """The classifier's logits, where it was trained and decides beside the rule."""
+        if self.config.loss.bce_weight and self.config.index.calibrate:
             return self.features(store, network, "logits")
         return None
 

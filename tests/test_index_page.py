@@ -28,18 +28,19 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
 
 
+@pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("weight", [0.0, 0.3])
 @pytest.mark.parametrize("squared", [False, True])
 @pytest.mark.parametrize("k", [0, 1, 3, 50])
-def test_it_decides_as_lmle(scores: Reader, tmp_path: Path, k: int, squared: bool, weight: float) -> None:
+def test_it_decides_as_lmle(scores: Reader, tmp_path: Path, k: int, squared: bool, weight: float, biased: bool) -> None:
     """Attribute 0 lacks class 1, attribute 1 has one class only."""
     rng = np.random.default_rng(k)
     classes = np.array([0, 0, 2, 2, 2, 1, 1, 1, 0, 0, 1, 1, 2, 2], np.int8)
     shares = rng.dirichlet([2, 2, 2], size=3).astype(np.float32)
     index = CentroidIndex(
         attributes=NAMES, n_classes=3, centroids=unit(rng.normal(size=(14, 8))), classes=classes,
-        offsets=np.array([0, 5, 8, 14]), neighbours=k, squared=squared, odds_weight=weight,
-        shares=shares if weight else None,
+        offsets=np.array([0, 5, 8, 14]), neighbours=k, squared=squared, rule_weight=2.0 if biased else 1.0,
+        odds_weight=weight, shares=shares if weight else None, biases=np.log(shares) if biased else None,
     )  # fmt: skip
     index.save(tmp_path)
     embeddings = unit(rng.normal(size=(20, 3, 8)))

@@ -50,8 +50,12 @@ def _tried(name: str, *values: Any) -> tuple[Settings, ...]:
 
 RATES = _tried("training.learning_rate", 2e-3, 4e-3)
 """Tried for a loss that has no setting of its own."""
-THRESHOLDS = ("prior", "optimum", "half")
-LMLE_RULES = ("weighed-clusters", "clusters", "nearest-mean", "prior")
+THRESHOLDS = ("prior", "optimum", "calibrated", "half")
+BALANCED = ("half", "optimum", "calibrated", "features-clusters")
+"""Rules of a method whose training balances the classes."""
+CLUSTERS = ("calibrated-clusters", "clusters", "nearest-mean")
+"""Rules of an embedding without a classifier."""
+LMLE_RULES = ("weighed-clusters", *CLUSTERS, "prior", "calibrated")
 
 
 def _lmle(name: str, title: str, *trials: Settings, rules: tuple[str, ...] = LMLE_RULES) -> Method:
@@ -68,41 +72,43 @@ _ALL = (
     ),
     Method(
         "class-weighted", "class-weighted BCE", "King and Zeng, Political Analysis 2001",
-        ("half", "optimum", "features-clusters"), _tried("exponent", 0.5, 1.0), cross_entropy.class_weighted,
+        BALANCED, _tried("exponent", 0.5, 1.0), cross_entropy.class_weighted,
         prior_bias=False,
     ),
     Method(
-        "resampled", "re-sampled BCE", "He and Garcia, TKDE 2009", ("half", "optimum", "features-clusters"), RATES,
+        "resampled", "re-sampled BCE", "He and Garcia, TKDE 2009", BALANCED, RATES,
         cross_entropy.resampled, prior_bias=False,
     ),
     Method(
-        "focal", "focal loss", "Lin et al., ICCV 2017", ("optimum", "half", "features-clusters"),
+        "focal", "focal loss", "Lin et al., ICCV 2017", ("optimum", "calibrated", "half", "features-clusters"),
         _tried("gamma", 1.0, 2.0), cross_entropy.focal,
     ),
     Method(
-        "ldam", "LDAM, deferred re-weighting", "Cao et al., NeurIPS 2019", ("half", "optimum", "features-clusters"),
+        "ldam", "LDAM, deferred re-weighting", "Cao et al., NeurIPS 2019", BALANCED,
         _tried("margin", 0.25, 0.5), cross_entropy.label_margin,
     ),
     Method(
         "logit-adjusted", "logit adjustment", "Menon et al., ICLR 2021; Ren et al., NeurIPS 2020",
-        ("adjusted", "optimum", "features-clusters"), RATES, cross_entropy.logit_adjusted, prior_bias=False,
+        ("adjusted", "optimum", "calibrated", "features-clusters"), RATES, cross_entropy.logit_adjusted,
+        prior_bias=False,
     ),
     Method(
-        "triplet", "triplet, semi-hard", "Schroff et al., CVPR 2015", ("knn", "clusters", "nearest-mean"),
+        "triplet", "triplet, semi-hard", "Schroff et al., CVPR 2015", ("knn", *CLUSTERS),
         tuple({"margin": margin, "members": 48, "warm": triplets.WARM} for margin in (0.2, 0.4)), triplets.semi_hard,
         embeds=True,
     ),
     Method(
-        "triplet-batch-hard", "triplet, batch-hard", "Hermans et al., 2017", ("knn", "clusters", "nearest-mean"),
+        "triplet-batch-hard", "triplet, batch-hard", "Hermans et al., 2017", ("knn", *CLUSTERS),
         tuple({"margin": margin, "warm": triplets.WARM} for margin in (0.2, 0.4)), triplets.batch_hard, embeds=True,
     ),
     Method(
-        "crl", "class rectification", "Dong et al., ICCV 2017", (*THRESHOLDS, "clusters", "weighed-clusters"),
+        "crl", "class rectification", "Dong et al., ICCV 2017",
+        (*THRESHOLDS, "clusters", "calibrated-clusters", "weighed-clusters"),
         _tried("strength", 0.1, 0.5), Rectification, embeds=True,
     ),
     _lmle(
         "clmle", "CLMLE", *({"loss.bce_weight": 0.0, "loss.angles": angles} for angles in ((0.05, 0.02), (0.2, 0.1))),
-        rules=("clusters", "nearest-mean"),
+        rules=CLUSTERS,
     ),
     Method(
         "prior-features", "prior features", "Huang et al., CVPR 2016 (round 0)",
@@ -112,7 +118,7 @@ _ALL = (
     _lmle("lmle-without-cluster-term", "LMLE without the cluster term", {"loss.cluster_weight": 0.0}),
     _lmle("lmle-without-margins", "LMLE without margins", {"loss.angles": (0.0, 0.0)}),
     _lmle("lmle-without-bce", "LMLE without BCE in the rounds", {"loss.bce_weight": 0.0},
-          rules=("clusters", "nearest-mean")),
+          rules=CLUSTERS),
     _lmle("lmle-softmax-ratio", "LMLE, softmax ratio over batch members", {"loss.kind": "softmax-ratio"}),
     _lmle("lmle-hinge", "LMLE, triple-header hinge over batch members", {"loss.kind": "hinge"}),
     _lmle("lmle-costs", "LMLE, hinge, minority batches for costs",

@@ -1,8 +1,9 @@
-"""Decision rules over the classifier's logits: the posterior, the prior taken off, and offsets fitted on validation."""
+"""Decision rules over the classifier's logits: the posterior, the prior taken off, offsets and calibration."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lmle_core.calibration import calibrate
 from lmle_core.config import Config
 from lmle_core.methods.outputs import Outputs, Scorer, without_absent
 from lmle_core.odds import log_odds, log_probabilities
@@ -48,6 +49,20 @@ def optimum(train: Outputs, valid: Outputs, shares: NDArray[np.float32], config:
         return without_absent(np.stack([np.zeros_like(above), above], -1), shares)
 
     return over
+
+
+def calibrated(train: Outputs, valid: Outputs, shares: NDArray[np.float32], config: Config) -> Scorer:
+    """Log p − log π or log p, whichever explains validation better once it is calibrated, with the biases of that.
+
+    Source: `lmle_core.calibration.calibrate`.
+
+    Corner cases: where validation has one class of each attribute, the scores are log p − log π.
+    """
+    bases = prior(train, valid, shares, config), half(train, valid, shares, config)
+    fitted = [calibrate([without_absent(base(valid), shares)], valid.labels) for base in bases]
+    base, found = min(zip(bases, fitted, strict=True), key=lambda each: each[1].loss)
+    weight = np.float32(found.weights[0])
+    return lambda outputs: without_absent(weight * base(outputs) + found.biases, shares)
 
 
 def best_cut(values: NDArray[np.float32], gains: NDArray[np.float64]) -> tuple[float, float]:

@@ -73,11 +73,12 @@ def vote(neighbours: NDArray[np.int8], shares: NDArray[np.float32], *, corrected
     return scores / np.where(shares > 0, shares, np.float32(1)) if corrected else scores
 
 
-def nearest_clusters(space: str, *, weighed: bool = False) -> Rule:
+def nearest_clusters(space: str, *, calibrated: bool = False, weighed: bool = False) -> Rule:
     """The cluster-wise large-margin rule: scores of the index that `lmle_core.index.build_index` chooses.
 
     Args:
         space: 'embeddings' or 'features'.
+        calibrated: its scores are, on validation.
         weighed: with the classifier's log-odds beside the rule.
     """
 
@@ -86,7 +87,7 @@ def nearest_clusters(space: str, *, weighed: bool = False) -> Rule:
         index = build_index(
             TorchBlocks(rows[0], torch.device("cpu")),
             rows[1],
-            config.index,
+            config.index.model_copy(update={"calibrate": calibrated}),
             config.cluster,
             attributes=[str(a) for a in range(len(shares))],
             n_classes=shares.shape[1],

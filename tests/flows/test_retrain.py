@@ -23,7 +23,7 @@ HELD_OUT = (0.1, 0.4)
 TINY = (
     'data.attributes=["Male", "Wearing_Lipstick"]', "data.height=32", "data.width=32", "data.shard=128",
     "trunk.width=8", "cluster.size=150", "training.rounds=1", "training.batch=32", "training.dimensions=8",
-    "index.clusters_per_class=[1]", "index.neighbours=[0]", "index.odds_weights=[0]", "evaluation.bootstrap=200",
+    "index.clusters_per_class=[1]", "index.neighbours=[0]", "index.calibrate=false", "evaluation.bootstrap=200",
     "evaluation.pca=false", "evaluation.bce=false", "evaluation.least_spread=0", "engines.threads=1",
 )  # fmt: skip
 POOR = ("prior.epochs=0.1", "training.iterations=1")

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from lmle_core import config
+from lmle_core.calibration import calibrate
 from lmle_core.clusters import cluster
 from lmle_core.index import CentroidIndex, build_index
 from lmle_core.kmeans import ArrayRows
@@ -175,13 +177,11 @@ def test_what_is_saved_is_loaded_and_is_faiss_own_file(tmp_path: Path) -> None:
         CentroidIndex.load(tmp_path)
 
 
-def _build(
-    train: ArrayRows, valid: ArrayRows, logits: np.ndarray | None = None, **settings: tuple[float, ...]
-) -> CentroidIndex:
+def _build(train: ArrayRows, valid: ArrayRows, logits: np.ndarray | None = None, **settings: Any) -> CentroidIndex:
     return build_index(
         TorchBlocks(train),
         valid,
-        config.Index(**settings),
+        config.Index(**{"calibrate": False, **settings}),
         config.Cluster(),
         attributes=NAMES[: train.labels.shape[1]],
         n_classes=3,
@@ -190,28 +190,30 @@ def _build(
     )
 
 
-def test_the_weighed_odds_are_added_to_the_rule_and_their_weight_is_the_best_on_validation(tmp_path: Path) -> None:
+def test_the_odds_stand_beside_the_rule_calibrated_on_validation(tmp_path: Path) -> None:
     everything = random_rows(900, 3, 8, classes=3)
     train = ArrayRows(everything.array[:600], everything.labels[:600])
     valid = ArrayRows(everything.array[600:], everything.labels[600:])
     rng = np.random.default_rng(1)
     truth = np.eye(3, dtype=np.float32)[valid.labels]
     logits = (truth + rng.normal(size=truth.shape)).astype(np.float32)
-    weights = (0.0, 0.1, 0.5, 2.0)
-    index = _build(train, valid, logits, clusters_per_class=(1,), neighbours=(0,), odds_weights=weights)
+    index = _build(train, valid, logits, clusters_per_class=(1,), neighbours=(0,), calibrate=True)
     shares = np.stack([(train.labels == c).mean(0) for c in range(3)], axis=1)
-    alone = replace(index, odds_weight=0.0).scores(valid.array)
+    alone = _build(train, valid, clusters_per_class=(1,), neighbours=(0,))
+    assert (alone.rule_weight, alone.odds_weight, alone.biases) == (1, 0, None)
+    without = _build(train, valid, clusters_per_class=(1,), neighbours=(0,), calibrate=True)
+    by_itself = calibrate([alone.scores(valid.array)], valid.labels)
+    np.testing.assert_allclose(
+        without.scores(valid.array), by_itself.weights[0] * alone.scores(valid.array) + by_itself.biases, atol=1e-4
+    )
+    assert alone.candidates == index.candidates
     exact = logits.astype(np.float64)
     odds = exact - np.log(np.exp(exact).sum(-1, keepdims=True)) - np.log(shares)
-    reached = []
-    for weight in weights:
-        decided = (alone + weight * odds).argmax(-1)
-        recalls = [(decided[:, a] == c)[valid.labels[:, a] == c].mean() for a in range(3) for c in range(3)]
-        reached.append(np.mean(recalls))
-    assert [c["odds_weight"] for c in index.candidates] == list(weights)
-    assert [c["balanced_accuracy"] for c in index.candidates] == pytest.approx(reached)
-    assert index.odds_weight == weights[int(np.argmax(reached))] > 0
-    weighed = alone + index.odds_weight * odds
+    fitted = calibrate([alone.scores(valid.array), odds], valid.labels)
+    assert (index.rule_weight, index.odds_weight) == pytest.approx(tuple(fitted.weights), rel=1e-4)
+    assert min(index.rule_weight, index.odds_weight) > 0.1  # either knows something
+    assert index.biases is not None
+    weighed = index.rule_weight * alone.scores(valid.array) + index.odds_weight * odds + index.biases
     np.testing.assert_allclose(index.scores(valid.array, logits), weighed, atol=1e-5)
     labels, margins = index.classify(valid.array, logits)
     ordered = np.sort(weighed, axis=-1)
@@ -221,6 +223,10 @@ def test_the_weighed_odds_are_added_to_the_rule_and_their_weight_is_the_best_on_
     np.testing.assert_array_equal(CentroidIndex.load(tmp_path).classify(valid.array, logits)[1], margins)
     with pytest.raises(ValueError, match=r"needs its logits \(300, 3, 3\), found None"):
         index.classify(valid.array)
+    with pytest.raises(ValueError, match=r"biases: expected \(3, 3\), found \(3,\)"):
+        replace(index, biases=np.zeros(3, np.float32))
+    with pytest.raises(ValueError, match=r"shares: expected \(3, 3\), found None"):
+        replace(index, shares=None)
 
 
 def test_the_best_candidate_on_the_validation_split_is_taken() -> None:

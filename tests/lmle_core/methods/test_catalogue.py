@@ -13,7 +13,7 @@ from lmle_core.methods.method import Lesson
 from lmle_core.studies import STUDIES
 
 each_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
-OVER_EMBEDDINGS = {"clusters", "weighed-clusters", "nearest-mean", "knn"}
+OVER_EMBEDDINGS = {"clusters", "calibrated-clusters", "weighed-clusters", "nearest-mean", "knn"}
 
 
 def is_ablation(method: Method) -> bool:

@@ -11,6 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC
 
 from lmle_core.bootstrap import mean_balanced_accuracy
+from lmle_core.calibration import calibrate
 from lmle_core.config import Config, Index
 from lmle_core.evaluation import threshold
 from lmle_core.index import build_index
@@ -123,10 +124,30 @@ def test_neighbouring_floats_are_cut_between_them() -> None:
     assert (low < cut <= high, total) == (True, 1.0)
 
 
-def test_without_two_classes_in_validation_the_optimum_is_the_prior() -> None:
+@pytest.mark.parametrize("name", ["optimum", "calibrated"])
+def test_without_two_classes_in_validation_a_fitted_threshold_is_the_prior(name: str) -> None:
     train, valid, test = splits(2)
     found = train, replace(valid, labels=np.zeros_like(valid.labels)), test
-    np.testing.assert_array_equal(scores_of("optimum", found)[1].argmax(-1), scores_of("prior", found)[1].argmax(-1))
+    np.testing.assert_array_equal(scores_of(name, found)[1].argmax(-1), scores_of("prior", found)[1].argmax(-1))
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("classes", [2, 4])
+def test_the_calibrated_rule_is_log_odds_that_explain_validation_best(classes: int, balanced: bool) -> None:
+    train, valid, test = splits(classes)
+    shares = shares_of(train)
+    if balanced:  # as of a network whose training balances the classes
+        valid, test = (replace(each, logits=each.logits - np.log(shares)) for each in (valid, test))
+    on_valid, on_test = scores_of("calibrated", (train, valid, test))
+    losses = {}
+    for name in ("half", "prior"):
+        base = scores_of(name, (train, valid, test))
+        found = calibrate([base[0]], valid.labels)
+        losses[name] = found.loss
+        if found.loss == min(losses.values()):
+            expected = found.weights[0] * base[1] + found.biases
+    np.testing.assert_allclose(on_test, expected, atol=1e-5)
+    assert calibrate([on_valid], valid.labels).weights[0] == pytest.approx(1, abs=0.15)
 
 
 @pytest.mark.parametrize(("name", "space"), [("nearest-mean", "embeddings"), ("features-nearest-mean", "features")])
@@ -162,14 +183,21 @@ def test_neighbours_vote_as_scikit_learns_and_the_best_on_validation_are_chosen(
     assert np.isclose(test_scores, expected, atol=1e-5).mean() > 0.99  # a tie at rank k may go either way
 
 
-@pytest.mark.parametrize(("name", "space"), [("clusters", "embeddings"), ("features-clusters", "features")])
-def test_clusters_decide_as_the_index_that_is_built_on_the_same_points(name: str, space: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "space", "calibrated"),
+    [
+        ("clusters", "embeddings", False),
+        ("calibrated-clusters", "embeddings", True),
+        ("features-clusters", "features", False),
+    ],
+)
+def test_clusters_decide_as_the_index_that_is_built_on_the_same_points(name: str, space: str, calibrated: bool) -> None:
     found = splits(3)
     rows = [ArrayRows(np.ascontiguousarray(each.points(space)), each.labels) for each in found]
     index = build_index(
         TorchBlocks(rows[0]),
         rows[1],
-        CONFIG.index,
+        CONFIG.index.model_copy(update={"calibrate": calibrated}),
         CONFIG.cluster,
         attributes=["a", "b", "c"],
         n_classes=3,
