@@ -26,7 +26,8 @@ class Classification:
 
     Attributes:
         labels: classes, shape (n, A), int8.
-        margins: best score minus second, shape (n, A), float32, not negative: the confidence.
+        margins: best score minus second, shape (n, A), float32, not negative: the confidence, in log-odds of equally
+            frequent classes if the index is calibrated.
     """
 
     labels: np.ndarray
