@@ -93,7 +93,8 @@ def process(name: str, given: Mapping[str, str]) -> tuple[tuple[str, ...], dict[
             dashboard = f"{host}:{port['LMLE_DASK_DASHBOARD']}"
             arguments = ("dask", "scheduler", "--host", host, "--port", port["LMLE_DASK_ADDRESS"])
             arguments += ("--dashboard-address", dashboard)
-            variables = dict(settings.QUIET)
+            # A run whose workers are all gone fails, and is gone on from; by default it waits for ever.
+            variables = {**settings.QUIET, "DASK_DISTRIBUTED__SCHEDULER__NO_WORKERS_TIMEOUT": "300s"}
         case "dask-workers":
             arguments = ("dask", "worker", at["LMLE_DASK_ADDRESS"], "--host", host)
             arguments += ("--nworkers", at["LMLE_DASK_WORKERS"], "--nthreads", "1", "--memory-limit", "4GiB")

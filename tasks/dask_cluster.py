@@ -84,6 +84,7 @@ def dask_client(engines: Engines, *, own: bool = False) -> Iterator[Client]:
     settings = {
         "distributed.nanny.pre-spawn-environ": OWN_ENVIRONMENT,
         "distributed.worker.multiprocessing-method": "spawn",
+        "distributed.scheduler.no-workers-timeout": "300s",
     }
     with dask.config.set(settings):
         cluster = LocalCluster(

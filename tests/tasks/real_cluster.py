@@ -32,13 +32,15 @@ class RealCluster:
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _all: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start(self) -> str:
-        """Start the scheduler; returns its address."""
+    def start(self, **environment: str) -> str:
+        """Start the scheduler, with some variables of its own; returns its address."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.address = f"tcp://127.0.0.1:{port}"
-        self._run("scheduler", "--host", "127.0.0.1", "--port", str(port), "--dashboard-address", "127.0.0.1:0")
+        self._run(
+            "scheduler", "--host", "127.0.0.1", "--port", str(port), "--dashboard-address", "127.0.0.1:0", **environment
+        )
         wait_until(lambda: _listens(port))
         return self.address
 

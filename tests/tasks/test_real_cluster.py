@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 from distributed import Client
+from distributed.scheduler import NoWorkerError
 
+from infra.service import process
 from lmle_core.artefact import Reference
 from lmle_core.celeba.annotations import read_celeba
 from lmle_core.clusters import cluster as clustered
@@ -127,6 +129,24 @@ def test_features_survive_workers_that_come_and_go(
     assert next(trouble, "over") == "over"
     assert spread.array[:].tobytes() == alone.array[:].tobytes()
     assert counted.bytes - before < 0.05 * store.images.nbytes
+
+
+def test_a_stage_whose_workers_are_all_gone_fails_and_says_so(tmp_path: Path, source: Path, store: ImageStore) -> None:
+    """With the setting that `lmle up` and the containers give the scheduler, but fewer seconds."""
+    (name,) = (name for name in process("dask", {})[1] if name.endswith("NO_WORKERS_TIMEOUT"))
+    alone = RealCluster(tmp_path)
+    try:
+        alone.start(**{name: "2s"})
+        alone.join()
+        with Client(alone.address, timeout=120) as client:
+            client.wait_for_workers(1, timeout=120)
+            with pytest.raises(NoWorkerError, match="without any running workers"):
+                ingest(source, DATA, tmp_path, lambda: client, lambda *_: alone.workers and alone.kill())
+            alone.join()
+            client.wait_for_workers(1, timeout=120)
+            assert ingest(source, DATA, tmp_path, lambda: client).digest == store.digest
+    finally:
+        alone.close()
 
 
 class Troubled:
