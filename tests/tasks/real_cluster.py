@@ -58,6 +58,11 @@ class RealCluster:
         eldest.kill()
         eldest.wait(WAIT)
 
+    def empty(self) -> None:
+        """All workers die that are still there."""
+        while self.workers:
+            self.kill()
+
     def leave(self) -> None:
         """The eldest worker is asked to go, as a batch system or a spot market does."""
         eldest = self.workers.pop(0)

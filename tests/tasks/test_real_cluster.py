@@ -141,7 +141,7 @@ def test_a_stage_whose_workers_are_all_gone_fails_and_says_so(tmp_path: Path, so
         with Client(alone.address, timeout=120) as client:
             client.wait_for_workers(1, timeout=120)
             with pytest.raises(NoWorkerError, match="without any running workers"):
-                ingest(source, DATA, tmp_path, lambda: client, lambda *_: alone.workers and alone.kill())
+                ingest(source, DATA, tmp_path, lambda: client, lambda *_: alone.empty())
             alone.join()
             client.wait_for_workers(1, timeout=120)
             assert ingest(source, DATA, tmp_path, lambda: client).digest == store.digest
