@@ -126,16 +126,18 @@ def up(
         new_database = None if postgres else prepare_database(workspace)
         began = time.monotonic()
         try:
-            for service in missing:
-                if service.name == "worker":
-                    _await(services[0], workspace, state, began, say)
-                    if new_database is not None:
-                        keep_template(new_database)
-                    for run in _close_runs(state):
-                        say(f"run {run} had been left unfinished by a worker that ended: set to Crashed")
+            servers = [service for service in missing if service.name != "worker"]
+            for service in servers:
                 _start(service, workspace, state)
-            for service in missing:
+            for service in servers:
                 _await(service, workspace, state, began, say)
+            if new_database is not None:
+                keep_template(new_database)
+            for worker in missing[len(servers) :]:
+                for run in _close_runs(state):
+                    say(f"run {run} had been left unfinished by a worker that ended: set to Crashed")
+                _start(worker, workspace, state)
+                _await(worker, workspace, state, began, say)
         except BaseException:
             _end(missing[::-1], workspace, state)
             raise
