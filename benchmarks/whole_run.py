@@ -19,7 +19,8 @@ from lmle_core.clusters import Clusters, cluster
 from lmle_core.config import Config
 from lmle_core.evaluation import Rival, assess, evaluate
 from lmle_core.features import Output, extract, load_encoder
-from lmle_core.index import CentroidIndex, build_index
+from lmle_core.index import CentroidIndex
+from lmle_core.index_choice import build_index
 from lmle_core.ingest import ingest_over
 from lmle_core.kmeans import StoredRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks

@@ -6,7 +6,7 @@ from lmle_core.artefact import Reference
 from lmle_core.config import Config
 from lmle_core.device import choose_device, set_threads
 from lmle_core.features import Features
-from lmle_core.index import build_index
+from lmle_core.index_choice import build_index
 from lmle_core.kmeans import StoredRows
 from lmle_core.prior import class_count
 from lmle_core.store import TRAIN, VALID, ImageStore
@@ -17,7 +17,7 @@ from tasks.workers import Workers
 VIEW = ("seed", "index", "cluster.iterations", "cluster.tolerance", "cluster.engine", "loss.squared")
 
 
-@stage("index", "lmle_core.index")
+@stage("index", "lmle_core.index_choice")
 def index(
     directory: Path,
     store: Reference,

@@ -10,7 +10,8 @@ import numpy as np
 from benchmarks.faiss_peer import at_its_best
 from benchmarks.measure import Bench, Side
 from benchmarks.sample import Embeddings, Sample
-from lmle_core.index import CentroidIndex, build_index
+from lmle_core.index import CentroidIndex
+from lmle_core.index_choice import build_index
 from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
 from lmle_core.metrics import gain, score

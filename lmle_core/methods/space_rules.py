@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from lmle_core.bootstrap import class_members, mean_balanced_accuracy
 from lmle_core.config import Config
-from lmle_core.index import build_index
+from lmle_core.index_choice import build_index
 from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
 from lmle_core.methods.outputs import Outputs, Rule, Scorer, without_absent
@@ -74,7 +74,7 @@ def vote(neighbours: NDArray[np.int8], shares: NDArray[np.float32], *, corrected
 
 
 def nearest_clusters(space: str, *, calibrated: bool = False, weighed: bool = False) -> Rule:
-    """The cluster-wise large-margin rule: scores of the index that `lmle_core.index.build_index` chooses.
+    """The cluster-wise large-margin rule: scores of the index that `lmle_core.index_choice.build_index` chooses.
 
     Args:
         space: 'embeddings' or 'features'.

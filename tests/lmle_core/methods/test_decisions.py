@@ -14,7 +14,7 @@ from lmle_core.bootstrap import mean_balanced_accuracy
 from lmle_core.calibration import calibrate
 from lmle_core.config import Config, Index
 from lmle_core.evaluation import threshold
-from lmle_core.index import build_index
+from lmle_core.index_choice import build_index
 from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
 from lmle_core.methods.decisions import RULES, Outputs, decide
