@@ -25,7 +25,7 @@ from lmle_core.location import Location
 from lmle_core.methods.catalogue import DEFAULT_METHODS, Method, find_method
 from lmle_core.training import images_seen
 from tasks.compare import VIEW, comparison, experiment, publish_comparison, take_place, validation_of
-from tasks.gates import check_data, check_settings
+from tasks.gates import check_data, check_settings, check_tracking
 from tasks.pipeline import Stages
 from tasks.progress import say
 from tasks.record_comparison import record_comparison
@@ -74,6 +74,7 @@ def compare(
     workspace = workspace_path(config.engines.workspace)
     check_settings(config)
     workspace.mkdir(parents=True, exist_ok=True)
+    check_tracking(config, workspace)
     with sharing(config.engines, workspace):
         numbers = range(config.seed, config.seed + seeds)
         stores = _stores(config, numbers, workspace)

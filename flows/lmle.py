@@ -12,7 +12,7 @@ from infra.settings import workspace_path
 from lmle_core.artefact import Reference
 from lmle_core.config import APART, Config
 from lmle_core.location import Location
-from tasks.gates import check_data, check_health, check_quality, check_settings
+from tasks.gates import check_data, check_health, check_quality, check_settings, check_tracking
 from tasks.pipeline import Stages
 from tasks.progress import say
 from tasks.record import record_results, record_round, recorded, register
@@ -62,6 +62,7 @@ def ingested(config: Config, directory: Location | None) -> Iterator[tuple[Stage
     workspace = workspace_path(config.engines.workspace)
     check_settings(config)
     workspace.mkdir(parents=True, exist_ok=True)
+    check_tracking(config, workspace)
     with sharing(config.engines, workspace), Workers(config.engines) as workers:
         stages = Stages(config, workspace, workers)
         store = stages.store()

@@ -16,6 +16,7 @@ from lmle_core.network import SIX_LAYER, check_trunk
 from lmle_core.prior import class_count, network_spec
 from lmle_core.sampling import make_sampler
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
+from tasks.mlflow_store import connect, tracking_uri
 
 
 class UnusableDataError(ValueError):
@@ -42,6 +43,11 @@ def check_settings(config: Config) -> None:
         raise ConfigError(str(error)) from None
     if config.prior.weights is not None and not config.prior.weights.is_file():
         raise ConfigError(f"prior.weights: {config.prior.weights}: no such file")
+
+
+def check_tracking(config: Config, workspace: Path) -> None:
+    """Refuse a store of MLflow's that cannot be reached, before any stage. Raises TrackingError."""
+    connect(tracking_uri(config.engines, workspace))
 
 
 def check_data(store: Reference, config: Config) -> None:

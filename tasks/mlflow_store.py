@@ -3,12 +3,21 @@
 import logging
 import os
 import re
+import urllib.error
+import urllib.request
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import create_engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
 from infra import settings
 from lmle_core.config import Engines
+
+SECONDS = 30.0
+"""For which a server's answer is waited for."""
 
 
 class TrackingError(RuntimeError):
@@ -52,7 +61,7 @@ def connect(uri: str) -> tuple[Any, Any]:
     """The `mlflow` module and a client of the store at `uri`, for tracking and registry alike.
 
     Raises:
-        TrackingError: for an address that is no database and no server.
+        TrackingError: for an address that is no database and no server, or at which nothing answers.
     """
     if not uri.startswith(("sqlite:///", "postgresql", "mysql", "mssql", "http://", "https://")):
         raise TrackingError(
@@ -61,8 +70,27 @@ def connect(uri: str) -> tuple[Any, Any]:
         )
     if uri.startswith("sqlite:///"):
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    else:
+        _reach(uri)
     mlflow = quiet_mlflow()
     return mlflow, mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _reach(uri: str) -> None:
+    """Ask once, where MLflow would ask for minutes."""
+    try:
+        if uri.startswith("http"):
+            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SECONDS).close()
+        else:
+            create_engine(uri, poolclass=NullPool).connect().close()
+    except urllib.error.HTTPError:
+        pass  # it answers
+    except (OSError, SQLAlchemyError) as error:
+        reason = str(getattr(error, "orig", None) or getattr(error, "reason", None) or error).splitlines()[0]
+        raise TrackingError(
+            f"MLflow's store does not answer at {shown(uri)} ({shown(reason)}): start it, or set another with "
+            "engines.tracking_uri, MLFLOW_TRACKING_URI or LMLE_POSTGRES"
+        ) from None
 
 
 def own_artifacts(uri: str, workspace: Path) -> Path | None:

@@ -1,13 +1,16 @@
 """Where a run is recorded, and that MLflow keeps quiet about it."""
 
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from lmle_core.config import Engines
+from lmle_core.config import Config, Engines
 from tasks.champions import Champions, RollbackError
+from tasks.gates import check_tracking
 from tasks.mlflow_store import TrackingError, connect, own_store, shown, tracking_uri
 from tasks.models import fetch_model, run_of
 
@@ -40,6 +43,18 @@ def test_plain_folders_are_refused(uri: str) -> None:
 )
 def test_an_address_is_shown_without_its_password(text: str, expected: str) -> None:
     assert shown(text) == expected
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:{}", "postgresql+psycopg://lmle:secret@127.0.0.1:{}/lmle"])
+def test_a_store_that_does_not_answer_is_refused_at_once(address: str, tmp_path: Path) -> None:
+    with socket.socket() as closed:  # bound, and nobody listens
+        closed.bind(("127.0.0.1", 0))
+        uri = address.format(closed.getsockname()[1])
+        begun = time.monotonic()
+        with pytest.raises(TrackingError, match=r"does not answer at .*(?i:refused).*set another with") as error:
+            check_tracking(Config(engines=Engines(tracking_uri=uri)), tmp_path)
+    assert time.monotonic() - begun < 10
+    assert "secret" not in str(error.value)
 
 
 def test_no_message_holds_a_password(mlflow_workspace: Path, tmp_path: Path) -> None:
