@@ -119,21 +119,22 @@ def up(
             if not same and any(process.find() for process in old.started.values()):
                 raise ServerError(f"the services of {workspace} are up with {old.options()}: `lmle down` first")
             state.started = dict(old.started)
-        services = state.services(workspace, postgres.address if postgres else "")
-        missing = [service for service in services if not _works(service, state)]
+        *servers, worker = state.services(workspace, postgres.address if postgres else "")
+        missing = [service for service in servers if not _works(service, state)]
         _end(missing[::-1], workspace, state)
         _refuse_ports_in_use(missing)
         new_database = None if postgres else prepare_database(workspace)
         began = time.monotonic()
         try:
-            servers = [service for service in missing if service.name != "worker"]
-            for service in servers:
+            for service in missing:
                 _start(service, workspace, state)
-            for service in servers:
+            for service in missing:
                 _await(service, workspace, state, began, say)
             if new_database is not None:
                 keep_template(new_database)
-            for worker in missing[len(servers) :]:
+            if not _works(worker, state):  # asked now: with Prefect's server gone it cannot answer, and may be at work
+                missing.append(worker)
+                _end([worker], workspace, state)
                 for run in _close_runs(state):
                     say(f"run {run} had been left unfinished by a worker that ended: set to Crashed")
                 _start(worker, workspace, state)

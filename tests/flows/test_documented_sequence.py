@@ -43,6 +43,20 @@ def test_up_starts_what_is_missing(commands: Commands) -> None:
     assert all(name in status for name in ("prefect", "mlflow", "dask", "dask-workers", "worker"))
 
 
+def test_up_brings_back_a_server_that_died_and_leaves_the_worker_at_work(commands: Commands) -> None:
+    before = State.load(commands.workspace)
+    assert before is not None
+    server = before.started["prefect"].find()
+    assert server is not None
+    server.kill()
+    server.wait(60)
+    said = commands.up()
+    assert [line.split()[0] for line in said.splitlines() if " up after " in line] == ["prefect"]
+    after = State.load(commands.workspace)
+    assert after is not None
+    assert after.started["worker"] == before.started["worker"]
+
+
 def test_the_server_has_every_deployment(commands: Commands) -> None:
     said = commands.prefect("deploy", "--all")
     assert all(
