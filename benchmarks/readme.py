@@ -50,7 +50,7 @@ def _caption(record: StudyRecord, measured: Measured) -> str:
     return (
         f"Methods of the comparison {measured.name}, each by its own rule, percent; {seeds_text(compared.seeds)}, "
         f"{images_each(compared.images)}\nCommand: `{record.command}`;\n"
-        f"record: `benchmarks/records/{record.directory}/record.json`."
+        f"record: `benchmarks/records/{record.directory}/record.json`.{f' {record.note}' if record.note else ''}"
     )
 
 

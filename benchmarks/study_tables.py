@@ -17,7 +17,7 @@ RULE_TITLES = {
     "adjusted": "adjusted logits",
     "optimum": "validation optimum",
     "calibrated": "calibrated on validation",
-    "weighed-clusters": "clusters and log-odds, calibrated",
+    "weighed-clusters": "clusters, weighed with the log-odds",
     "clusters": "clusters, large margin",
     "calibrated-clusters": "clusters, calibrated",
     "nearest-mean": "nearest class mean",
