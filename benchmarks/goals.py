@@ -7,7 +7,7 @@ from benchmarks.study_records import Measured
 from lmle_core.comparison import Key
 from lmle_core.methods.catalogue import METHODS, THRESHOLDS
 
-CALIBRATED: tuple[Key, ...] = tuple(
+CLASSIFIERS: tuple[Key, ...] = tuple(
     (method.name, rule)
     for method in METHODS.values()
     if method.objective is not None
@@ -17,6 +17,15 @@ CALIBRATED: tuple[Key, ...] = tuple(
 """Baselines whose classifier decides at a threshold that balance chose: the training prior, the validation optimum,
 biases calibrated on validation, the adjusted logits, and ½ for a method whose training balances the classes, so that ½
 is its own rule."""
+
+CALIBRATED: tuple[Key, ...] = CLASSIFIERS + tuple(
+    (method.name, rule)
+    for method in METHODS.values()
+    if method.objective is not None
+    for rule in method.rules
+    if rule in ("calibrated-clusters", "weighed-clusters")
+)
+"""These, and baselines whose clusters, with or without a classifier, decide as LMLE's do."""
 
 CROSS_ENTROPY: tuple[Key, ...] = tuple(("bce", rule) for rule in THRESHOLDS)
 TRIPLET: tuple[Key, ...] = (("triplet", "knn"),)
@@ -40,7 +49,7 @@ def _table_mode(study: str, comparison: str) -> Claim:
 
 CLAIMS: tuple[Claim, ...] = (
     Ahead("digits, 90 % removed", "beats triplet-kNN", "digits-90", TRIPLET, 0.04),
-    Ahead("digits, 90 % removed", "beats the best calibrated CE variant", "digits-90", CALIBRATED, 0.01),
+    Ahead("digits, 90 % removed", "beats the best calibrated CE variant", "digits-90", CLASSIFIERS, 0.01),
     Ahead("digits, 40 % removed", "beats triplet-kNN", "digits-40", TRIPLET, 0.015),
     Ahead("digits, 40 % removed", "not below CE", "digits-40", CROSS_ENTROPY, 0.0, clear=False),
     LosesLess("digits, 0 → 90 %", "loses less than the triplet", "digits-0", "digits-90", TRIPLET[0], 0.05),

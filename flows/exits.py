@@ -30,7 +30,6 @@ CODES = {
     "PortInUseError": Exit.USAGE,
     "RollbackError": Exit.USAGE,
     "PostgresError": Exit.USAGE,
-    "TrackingError": Exit.USAGE,
     "QualityGateError": Exit.REFUSED,
     "Abort": Exit.INTERRUPTED,
     "KeyboardInterrupt": Exit.INTERRUPTED,

@@ -25,6 +25,8 @@ from infra import automations, settings, work_pool
 from infra.postgres import PostgresError
 from infra.prefect_server import healthy
 
+NO_WORKERS_TIMEOUT = "DASK_DISTRIBUTED__SCHEDULER__NO_WORKERS_TIMEOUT"
+"""For which a task waits where there is no worker; Dask reads it."""
 NAMES = ("prefect", "mlflow", "dask", "dask-workers", "worker")
 DEFAULTS: Mapping[str, str] = {
     "PREFECT_API_URL": f"http://{settings.LOOPBACK}:4200/api",
@@ -94,7 +96,7 @@ def process(name: str, given: Mapping[str, str]) -> tuple[tuple[str, ...], dict[
             arguments = ("dask", "scheduler", "--host", host, "--port", port["LMLE_DASK_ADDRESS"])
             arguments += ("--dashboard-address", dashboard)
             # A run whose workers are all gone fails, and is gone on from; by default it waits for ever.
-            variables = {**settings.QUIET, "DASK_DISTRIBUTED__SCHEDULER__NO_WORKERS_TIMEOUT": "300s"}
+            variables = {**settings.QUIET, NO_WORKERS_TIMEOUT: at.get(NO_WORKERS_TIMEOUT, "300s")}
         case "dask-workers":
             arguments = ("dask", "worker", at["LMLE_DASK_ADDRESS"], "--host", host)
             arguments += ("--nworkers", at["LMLE_DASK_WORKERS"], "--nthreads", "1", "--memory-limit", "4GiB")

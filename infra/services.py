@@ -132,7 +132,9 @@ def up(
                 _await(service, workspace, state, began, say)
             if new_database is not None:
                 keep_template(new_database)
-            if not _works(worker, state):  # asked now: with Prefect's server gone it cannot answer, and may be at work
+            # A live worker whose server was gone has not answered, and may be at work: it finds the new one by itself.
+            reconnecting = any(each.name == "prefect" for each in missing) and _process(worker, state) is not None
+            if not reconnecting and not _works(worker, state):
                 missing.append(worker)
                 _end([worker], workspace, state)
                 for run in _close_runs(state):

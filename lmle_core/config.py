@@ -213,7 +213,7 @@ class Index(Section):
     neighbours: tuple[int, ...] = Field((0, 3, 8), min_length=1, description="k nearest centroids; 0: all of them.")
     calibrate: bool = Field(
         True,
-        description="The classifier's log-odds beside the rule, calibrated on validation; false: the rule alone.",
+        description="Calibrate the rule, and the classifier's log-odds beside it; false: the rule alone, as it is.",
     )
 
 

@@ -146,7 +146,7 @@ class CentroidIndex:
             ValueError: embeddings of another shape, or off the unit sphere; logits that are missing.
         """
         self._check(embeddings)
-        if self.odds_weight or self.biases is not None:
+        if self.odds_weight or self.biases is not None or self.rule_weight != 1:
             best = np.partition(scores := self.scores(embeddings, logits), -2, axis=-1)
             return scores.argmax(-1).astype(np.int8), best[..., -1] - best[..., -2]
         labels, margins = self.decisions(embeddings, (self.neighbours,))
@@ -262,10 +262,10 @@ class CentroidIndex:
             offsets=np.array([0, *(hi for _, hi in manifest["ranges"])], np.int64),
             neighbours=manifest["neighbours"],
             squared=manifest["distance"].startswith("squared"),
-            rule_weight=manifest["rule_weight"],
+            rule_weight=manifest.get("rule_weight", 1.0),  # an index of before decision 7 has neither
             odds_weight=manifest["odds_weight"],
             shares=_array(manifest["shares"]),
-            biases=_array(manifest["biases"]),
+            biases=_array(manifest.get("biases")),
             candidates=tuple(manifest["candidates"]),
         )
 

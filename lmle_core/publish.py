@@ -70,6 +70,7 @@ def publish(directory: Path, run: str, parts: Parts, config: Config, code: str, 
         "rounds": [json.loads((health / "health.json").read_text()) for health in parts.healths],
         "index": {
             "neighbours": index.neighbours,
+            "calibrated": index.biases is not None,
             "rule_weight": index.rule_weight,
             "odds_weight": index.odds_weight,
             "centroids": len(index.centroids),

@@ -84,7 +84,8 @@ def dask_client(engines: Engines, *, own: bool = False) -> Iterator[Client]:
     settings = {
         "distributed.nanny.pre-spawn-environ": OWN_ENVIRONMENT,
         "distributed.worker.multiprocessing-method": "spawn",
-        "distributed.scheduler.no-workers-timeout": "300s",
+        "distributed.scheduler.no-workers-timeout": dask.config.get("distributed.scheduler.no-workers-timeout")
+        or "300s",
     }
     with dask.config.set(settings):
         cluster = LocalCluster(

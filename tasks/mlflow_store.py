@@ -3,21 +3,19 @@
 import logging
 import os
 import re
-import urllib.error
-import urllib.request
+import socket
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-
-from sqlalchemy import create_engine
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from infra import settings
 from lmle_core.config import Engines
 
-SECONDS = 30.0
-"""For which a server's answer is waited for."""
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+SECONDS = 10.0
+"""For which a connection is waited for."""
 
 
 class TrackingError(RuntimeError):
@@ -61,7 +59,7 @@ def connect(uri: str) -> tuple[Any, Any]:
     """The `mlflow` module and a client of the store at `uri`, for tracking and registry alike.
 
     Raises:
-        TrackingError: for an address that is no database and no server, or at which nothing answers.
+        TrackingError: for an address that is no database and no server.
     """
     if not uri.startswith(("sqlite:///", "postgresql", "mysql", "mssql", "http://", "https://")):
         raise TrackingError(
@@ -70,25 +68,28 @@ def connect(uri: str) -> tuple[Any, Any]:
         )
     if uri.startswith("sqlite:///"):
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    else:
-        _reach(uri)
     mlflow = quiet_mlflow()
     return mlflow, mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
-def _reach(uri: str) -> None:
-    """Ask once, where MLflow would ask for minutes."""
+def check_reachable(uri: str) -> None:
+    """Ask once whether anything listens at an address, where MLflow itself would ask for minutes.
+
+    Raises:
+        TrackingError: if nothing does. A file, and what is behind a proxy or a socket, is not asked.
+    """
+    parts = urlsplit(uri)
+    if not parts.hostname or (getproxies().get(parts.scheme) and not proxy_bypass(parts.hostname)):
+        return
+    kind = parts.scheme.partition("+")[0]
+    port = parts.port or PORTS.get(kind)
+    if port is None:
+        return
     try:
-        if uri.startswith("http"):
-            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SECONDS).close()
-        else:
-            create_engine(uri, poolclass=NullPool).connect().close()
-    except urllib.error.HTTPError:
-        pass  # it answers
-    except (OSError, SQLAlchemyError) as error:
-        reason = str(getattr(error, "orig", None) or getattr(error, "reason", None) or error).splitlines()[0]
+        socket.create_connection((parts.hostname, port), SECONDS).close()
+    except OSError as error:
         raise TrackingError(
-            f"MLflow's store does not answer at {shown(uri)} ({shown(reason)}): start it, or set another with "
+            f"MLflow's store does not answer at {shown(uri)} ({error}): start it, or set another with "
             "engines.tracking_uri, MLFLOW_TRACKING_URI or LMLE_POSTGRES"
         ) from None
 

@@ -125,7 +125,7 @@ class Stages:
         )  # fmt: skip
 
     def index(self, store: Reference, embedded: Reference, logits: Reference | None = None) -> Reference:
-        """The centroids that the decision rule searches, calibrated where there are the classifier's logits."""
+        """The centroids that the decision rule searches, beside the classifier's logits where there are any."""
         return self._do(
             index.index, store=store, features=embedded, logits=logits, config=self.config.view(*index.VIEW),
             workers=self.workers,

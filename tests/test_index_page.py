@@ -39,7 +39,7 @@ def test_it_decides_as_lmle(scores: Reader, tmp_path: Path, k: int, squared: boo
     shares = rng.dirichlet([2, 2, 2], size=3).astype(np.float32)
     index = CentroidIndex(
         attributes=NAMES, n_classes=3, centroids=unit(rng.normal(size=(14, 8))), classes=classes,
-        offsets=np.array([0, 5, 8, 14]), neighbours=k, squared=squared, rule_weight=2.0 if biased else 1.0,
+        offsets=np.array([0, 5, 8, 14]), neighbours=k, squared=squared, rule_weight=2.0,
         odds_weight=weight, shares=shares if weight else None, biases=np.log(shares) if biased else None,
     )  # fmt: skip
     index.save(tmp_path)

@@ -86,8 +86,8 @@ def _index(sample: Sample, train: Embeddings, valid: Embeddings) -> CentroidInde
         build_index(
             TorchBlocks(ArrayRows(train.array(), train.labels), sample.device),
             ArrayRows(valid.array(), valid.labels),
-            sample.config.index, sample.config.cluster, attributes=train.attributes, n_classes=2,
-            seed=sample.config.seed,
+            sample.config.index.model_copy(update={"calibrate": False}), sample.config.cluster,
+            attributes=train.attributes, n_classes=2, seed=sample.config.seed,
         ).save(directory)  # fmt: skip
     return CentroidIndex.load(directory)
 

@@ -53,7 +53,7 @@ RATES = _tried("training.learning_rate", 2e-3, 4e-3)
 THRESHOLDS = ("prior", "optimum", "calibrated", "half")
 BALANCED = ("half", "optimum", "calibrated", "features-clusters")
 """Rules of a method whose training balances the classes."""
-CLUSTERS = ("calibrated-clusters", "clusters", "nearest-mean")
+CLUSTERS = ("clusters", "calibrated-clusters", "nearest-mean")
 """Rules of an embedding without a classifier."""
 LMLE_RULES = ("weighed-clusters", *CLUSTERS, "prior", "calibrated")
 

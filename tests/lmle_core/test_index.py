@@ -167,6 +167,9 @@ def test_what_is_saved_is_loaded_and_is_faiss_own_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(margins, again_margins)
     assert faiss.read_index(str(tmp_path / "centroids.faiss")).ntotal == len(index.centroids)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
+    older = {key: value for key, value in manifest.items() if key not in {"rule_weight", "biases"}}
+    (tmp_path / "manifest.json").write_text(json.dumps(older))
+    np.testing.assert_array_equal(CentroidIndex.load(tmp_path).classify(source.array)[1], margins)
     assert manifest["ranges"][-1][1] == len(index.centroids)
     np.savez(
         tmp_path / "centroids.npz", centroids=index.centroids[::-1], classes=index.classes, attribute=index.classes

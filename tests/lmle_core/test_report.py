@@ -47,6 +47,7 @@ def made(classes: int = 2, clean: bool = True) -> dict[str, Any]:
         "rounds": [first | cells, second | cells],
         "index": {
             "neighbours": 0,
+            "calibrated": True,
             "rule_weight": 1.5,
             "odds_weight": 0.1,
             "centroids": 24,
@@ -140,7 +141,7 @@ def test_celebas_attributes_have_the_published_means_beside_them(tmp_path: Path)
 def test_what_is_absent_leaves_no_trace(tmp_path: Path, classes: int) -> None:
     summary = made(classes, clean=False)
     summary["baselines"] = {"pca": None}
-    summary["index"] = {"neighbours": 3, "rule_weight": 1.0, "odds_weight": 0.0, "centroids": 6}
+    summary["index"] = {"neighbours": 3, "calibrated": False, "rule_weight": 1.0, "odds_weight": 0.0, "centroids": 6}
     del summary["gains"]
     summary["test"]["interval"] = None
     excluded = summary["test"]["attributes"]["Bald"]

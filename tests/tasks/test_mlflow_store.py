@@ -45,7 +45,10 @@ def test_an_address_is_shown_without_its_password(text: str, expected: str) -> N
     assert shown(text) == expected
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:{}", "postgresql+psycopg://lmle:secret@127.0.0.1:{}/lmle"])
+@pytest.mark.parametrize(
+    "address",
+    ["http://127.0.0.1:{}", "http://lmle:secret@127.0.0.1:{}", "postgresql+psycopg://lmle:secret@127.0.0.1:{}/lmle"],
+)
 def test_a_store_that_does_not_answer_is_refused_at_once(address: str, tmp_path: Path) -> None:
     with socket.socket() as closed:  # bound, and nobody listens
         closed.bind(("127.0.0.1", 0))

@@ -14,7 +14,7 @@ import torch
 from distributed import Client
 from distributed.scheduler import NoWorkerError
 
-from infra.service import process
+from infra.service import NO_WORKERS_TIMEOUT, process
 from lmle_core.artefact import Reference
 from lmle_core.celeba.annotations import read_celeba
 from lmle_core.clusters import cluster as clustered
@@ -133,10 +133,10 @@ def test_features_survive_workers_that_come_and_go(
 
 def test_a_stage_whose_workers_are_all_gone_fails_and_says_so(tmp_path: Path, source: Path, store: ImageStore) -> None:
     """With the setting that `lmle up` and the containers give the scheduler, but fewer seconds."""
-    (name,) = (name for name in process("dask", {})[1] if name.endswith("NO_WORKERS_TIMEOUT"))
+    assert process("dask", {})[1][NO_WORKERS_TIMEOUT] == "300s"
     alone = RealCluster(tmp_path)
     try:
-        alone.start(**{name: "2s"})
+        alone.start(**process("dask", {NO_WORKERS_TIMEOUT: "2s"})[1])
         alone.join()
         with Client(alone.address, timeout=120) as client:
             client.wait_for_workers(1, timeout=120)

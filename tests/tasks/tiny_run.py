@@ -36,6 +36,10 @@ def make_run(directory: Path) -> Path:
         centroids=centroids,
         classes=np.array([0, 0, 1, 1] * 2, dtype=np.int8),
         offsets=np.array([0, 4, 8]),
+        rule_weight=0.5,
+        odds_weight=0.5,
+        shares=np.array([[0.9, 0.1], [0.6, 0.4]], np.float32),
+        biases=np.array([[0.1, -0.1], [-0.2, 0.2]], np.float32),
     ).save(directory / "index")
     return directory
 
