@@ -1,4 +1,4 @@
-"""A run recorded on a real MLflow server, which keeps the files too, and its model loaded back from there."""
+"""A run recorded on a real MLflow server, which keeps the files in S3, and its model loaded back from there."""
 
 import os
 import signal
@@ -14,6 +14,7 @@ import pytest
 from infra.processes import free_ports
 from lmle_core.config import Config, Engines
 from tasks.tracking import Tracker
+from tests.object_store import ObjectStore
 from tests.tasks.tiny_run import ATTRIBUTES, DATA, jpeg, make_run
 
 LOAD = """
@@ -25,15 +26,27 @@ print(",".join(model.predict(pd.DataFrame({"image": [open(sys.argv[2], "rb").rea
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of an MLflow server on loopback that ends with the test."""
+def server(tmp_path_factory: pytest.TempPathFactory, s3_server: ObjectStore) -> Iterator[str]:
+    """Address of an MLflow server on loopback that keeps artifacts in S3 and ends with the test."""
+    import boto3
+
+    bucket = boto3.client(
+        "s3", endpoint_url=s3_server.endpoint, aws_access_key_id="owner", aws_secret_access_key="owner-secret",
+        region_name="us-east-1",
+    )  # fmt: skip
+    bucket.create_bucket(Bucket="mlflow")
     folder = tmp_path_factory.mktemp("server")
     (port,) = free_ports("127.0.0.1", 1)
     command = (
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "files")),
+        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", "s3://mlflow/files"),
     )
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "DO_NOT_TRACK": "true"}
+    environment = {
+        **os.environ,
+        **s3_server.environment(),
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "DO_NOT_TRACK": "true",
+    }
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True)
     try:
