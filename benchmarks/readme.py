@@ -16,6 +16,10 @@ STUDIES = ("faces-gpu", "faces", "digits")
 _INTRODUCTION = """What LMLE was to reach against strong baselines, and what it reaches, in points of balanced accuracy
 with 95 % intervals over seeds:"""
 
+_TERMS = """BCE is binary cross-entropy, CE cross-entropy; at ½, and at the training prior: a class is decided on above
+probability ½, and above its share in training. The spread of an embedding is 1 where it is uniform on the sphere, and
+under 0.1 where it has collapsed. `table` and `batch` are modes of mining quintuplets ([method](docs/method.md))."""
+
 
 def rendered(readme: str, records: Mapping[str, StudyRecord]) -> str:
     """The README with what the records say between its marks; as it is where there is no record.
@@ -36,6 +40,7 @@ def section(records: Mapping[str, StudyRecord]) -> str:
     parts = [
         _INTRODUCTION,
         claims_table(comparisons(records), brief=True),
+        _TERMS,
     ]
     shown = next((records[name] for name in STUDIES if name in records), None)
     if shown is not None:

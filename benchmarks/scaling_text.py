@@ -49,7 +49,7 @@ LIMITS = {
     "images on disk": "Whole chunks, read by path and mapped, never sent",
     "embeddings on disk, float32": (
         "Read and written by path, never sent. float16 would be half, and is not written: near ties of mining would "
-        "fall otherwise. Two rounds' are needed at a time; `lmle gc` removes what no run needs"
+        "fall otherwise. Two rounds' are needed at a time; `lmle gc --delete` removes what no run needs"
     ),
     "sums of a k-means pass, through the scheduler": (
         "Workers add blocks up to at most 256 spans: this is the most that a pass sends, at 128 slots"
