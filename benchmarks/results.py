@@ -60,7 +60,8 @@ A study that is stopped goes on where it was. It leaves tables, figures and samp
 _CLAIMS = """Measured on the labels as annotated, paired by seed; over images: the 95 % bootstrap interval. *The best
 calibrated* rival is the hardest one: of all baselines that decide at the training prior, at the validation optimum,
 calibrated on validation or by adjusted logits, and of those whose training balances the classes at ½, the one with the
-highest balanced accuracy on the test images. *CE* is plain cross-entropy at the best of its thresholds, chosen
+highest balanced accuracy on the test images; of all baselines but *CE variants*, also those whose clusters are
+calibrated, as LMLE's are. *CE* is plain cross-entropy at the best of its thresholds, chosen
 likewise. A claim to be ahead is reached where the mean difference is the threshold or more and the whole interval over
 seeds is above 0."""
 
