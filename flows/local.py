@@ -58,6 +58,10 @@ def compare_here(configs: Mapping[str, Config], methods: tuple[str, ...], seeds:
         methods: of the catalogue; the first is the reference.
         seeds: how many.
     """
+    from lmle_core.methods.catalogue import find_method
+
+    for method in methods:
+        find_method(method)  # before anything starts
     first = next(iter(configs.values()))
     found = {}
     with served(first) as (stages, wait):
