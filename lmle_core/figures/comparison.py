@@ -10,7 +10,18 @@ from matplotlib.ticker import MaxNLocator
 from lmle_core.comparison.standing import Difference, Key, Standing
 from lmle_core.comparison.tables import Comparison
 from lmle_core.comparison.wording import signed, title
-from lmle_core.figures.style import BLUE, GREY, INK, PALE, SERIES, VERMILION, legend_below, new_figure, tidy
+from lmle_core.figures.style import (
+    BLUE,
+    GREY,
+    INK,
+    PALE,
+    SERIES,
+    VERMILION,
+    legend_below,
+    new_figure,
+    tidy,
+    title_over,
+)
 
 _PANELS, _COLUMNS = 6, 3
 _MARKERS = ("o", "s", "^", "D", "v", "<", ">")
@@ -109,8 +120,9 @@ def differences(comparison: Comparison, titles: Mapping[str, str]) -> Figure:
             handles.setdefault(label, point[0])
     reference = _name(comparison.reference, titles)
     interval = ", mean and 95 % interval over seeds" if len(comparison.seeds) > 1 else ""
-    tidy(axes, f"{reference} minus each method", f"mean balanced accuracy (points){interval}", grid="x")
-    axes.set_yticks(y, [_name(standing.key, titles) for standing, _ in found])
+    tidy(axes, x=f"mean balanced accuracy (points){interval}", grid="x")
+    title_over(figure, f"{reference} minus each method")
+    axes.set_yticks(y, [_name(standing.key, titles, "\n") for standing, _ in found])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(-0.6, len(found) - 0.4)
     axes.margins(x=0.06)

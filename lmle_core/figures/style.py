@@ -37,6 +37,11 @@ def tidy(axes: Any, title: str = "", x: str = "", y: str = "", grid: str | None 
         axes.grid(axis=grid, color=GRID, linewidth=0.8)
 
 
+def title_over(figure: Figure, text: str) -> None:
+    """A title at the left of the whole figure, for one whose labels leave the axes too narrow for it."""
+    figure.suptitle(text, x=0.01, ha="left", fontsize=11, color=INK, fontweight="bold")
+
+
 def legend_below(figure: Figure, handles: list[Any], labels: list[str], columns: int | None = None) -> None:
     """A legend under the axes, never over the data."""
     figure.legend(

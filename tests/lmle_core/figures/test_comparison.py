@@ -69,7 +69,7 @@ def test_differences_are_sorted_filled_on_noisy_and_hollow_on_clean_labels() -> 
     compared = made()
     figure = differences(compared, {})
     axes = figure.axes[0]
-    by_name = {f"{each.key[0]} (half)": each for each in compared.standings}
+    by_name = {f"{each.key[0]}\n(half)": each for each in compared.standings}
     named = dict(zip((text.get_text() for text in axes.get_yticklabels()), axes.get_yticks(), strict=True))
     marks = [line for line in axes.lines if line.get_marker() == "o"]
     for hollow in (False, True):
@@ -88,6 +88,16 @@ def test_differences_are_sorted_filled_on_noisy_and_hollow_on_clean_labels() -> 
     filled = sorted((points(line)[0] for line in marks if line.get_markerfacecolor() != "white"), key=lambda p: -p[1])
     assert filled == sorted(filled, key=lambda point: -point[0])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["labels as annotated", "clean labels"]
+
+
+def test_long_names_leave_room_for_title_and_axis() -> None:
+    name, rule = "LMLE, triple-header hinge over batch members, and so on", "clusters, weighed with the log-odds"
+    figure = differences(made(), {"half": rule, **{method: name for method, _ in OTHERS}})
+    figure.draw_without_rendering()
+    (title,) = (text for text in figure.texts if text.get_text().endswith("minus each method"))
+    for text in (title, figure.axes[0].xaxis.label):
+        found = text.get_window_extent()
+        assert figure.bbox.x0 <= found.x0 < found.x1 <= figure.bbox.x1
 
 
 def test_each_method_has_a_line_over_the_shares_removed() -> None:
