@@ -7,11 +7,11 @@ from benchmarks.study_records import Measured
 from lmle_core.comparison import Key
 from lmle_core.methods.catalogue import METHODS, THRESHOLDS
 
+_BASELINES = [(method, rule) for method in METHODS.values() if method.objective is not None for rule in method.rules]
+
 CLASSIFIERS: tuple[Key, ...] = tuple(
     (method.name, rule)
-    for method in METHODS.values()
-    if method.objective is not None
-    for rule in method.rules
+    for method, rule in _BASELINES
     if rule in ("prior", "optimum", "calibrated", "adjusted") or (rule == "half" and method.rules[0] == "half")
 )
 """Baselines whose classifier decides at a threshold that balance chose: the training prior, the validation optimum,
@@ -19,11 +19,7 @@ biases calibrated on validation, the adjusted logits, and ½ for a method whose 
 is its own rule."""
 
 CALIBRATED: tuple[Key, ...] = CLASSIFIERS + tuple(
-    (method.name, rule)
-    for method in METHODS.values()
-    if method.objective is not None
-    for rule in method.rules
-    if rule in ("calibrated-clusters", "weighed-clusters")
+    (method.name, rule) for method, rule in _BASELINES if rule in ("calibrated-clusters", "weighed-clusters")
 )
 """These, and baselines whose clusters, with or without a classifier, decide as LMLE's do."""
 

@@ -61,9 +61,8 @@ _CLAIMS = """Measured on the labels as annotated, paired by seed; over images: t
 calibrated* rival is the hardest one: of all baselines that decide at the training prior, at the validation optimum,
 calibrated on validation or by adjusted logits, and of those whose training balances the classes at ½, the one with the
 highest balanced accuracy on the test images; of all baselines but *CE variants*, also those whose clusters are
-calibrated, as LMLE's are. *CE* is plain cross-entropy at the best of its thresholds, chosen
-likewise. A claim to be ahead is reached where the mean difference is the threshold or more and the whole interval over
-seeds is above 0."""
+calibrated, as LMLE's are. *CE* is plain cross-entropy at the best of its thresholds, chosen likewise. A claim to be
+ahead is reached where the mean difference is the threshold or more and the whole interval over seeds is above 0."""
 
 _SCORES = """Percent; each method by its own rule, the one that chose its settings on validation; {seeds}, {images}
 The reference is in bold. Training: seconds of one training."""

@@ -128,7 +128,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("stopped")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_stopped_in_the_midst_it_leaves_no_process_and_what_it_has_learned(
     number: signal.Signals, stopped: Path
 ) -> None:
@@ -156,7 +156,7 @@ def test_stopped_in_the_midst_it_leaves_no_process_and_what_it_has_learned(
         if number == signal.SIGINT:
             os.killpg(run.pid, number)  # as a terminal does
         else:
-            run.kill()
+            run.send_signal(number)
         _, said = run.communicate(timeout=60)
         assert run.returncode == (-number if number == signal.SIGKILL else 3)
         assert within(30, lambda: not session(run.pid))
