@@ -154,10 +154,10 @@ class Quintuplets(Section):
 class Loss(Section):
     """What a batch is trained on."""
 
-    kind: Literal["softmax-ratio", "hinge", "centroid-margin"] = Field(
-        "centroid-margin",
-        description="In 'batch' mode: quintuplets by soft extremes, the triple-header hinge, or angular margins to "
-        "centroids; 'table' mode has the hinge.",
+    kind: Literal["hinge", "centroid-margin", "softmax-ratio"] = Field(
+        "hinge",
+        description="The triple-header hinge; in 'batch' mode also angular margins to centroids, or quintuplets by "
+        "soft extremes.",
     )
     squared: bool = Field(False, description="Squared distances, as the paper; they collapse easily.")
     margins: tuple[float, float, float] | None = Field(
@@ -302,7 +302,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
         if self.quintuplets.mode == "table" and self.loss.kind != "hinge":
-            raise ValueError("quintuplets.mode 'table' trains on loss.kind 'hinge': set both")
+            raise ValueError("quintuplets.mode 'table' trains on loss.kind 'hinge'")
         if self.loss.kind == "softmax-ratio" and self.loss.temperature < LEAST_TEMPERATURE:
             raise ValueError(f"loss.temperature below {LEAST_TEMPERATURE} underflows with loss.kind 'softmax-ratio'")
         if self.loss.kind == "softmax-ratio" and self.loss.adjusted and self.training.costs == "inverse":

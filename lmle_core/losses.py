@@ -185,37 +185,39 @@ def batch_quintuplet_distances(
         Distances of A · B anchors, ordered by attribute.
     """
     by_attribute = embeddings.transpose(0, 1)
-    distance = euclidean(by_attribute @ by_attribute.transpose(1, 2), squared=squared)
+    similarity = by_attribute @ by_attribute.transpose(1, 2)
     assigned = clusters.T
     classes = torch.gather(cluster_class, 1, assigned)
-    same_class = classes[:, :, None] == classes[:, None, :]
-    same_cluster = assigned[:, :, None] == assigned[:, None, :]
-    itself = torch.eye(len(embeddings), dtype=torch.bool, device=embeddings.device)
-    order = torch.rand(len(embeddings), len(embeddings), generator=generator, device=embeddings.device)
-    own = _sub_pool(same_cluster & ~itself, order, positives)
-    outside = _sub_pool(same_class & ~same_cluster, order, positives)
-    other = _sub_pool(~same_class, order, impostors)
-    infinity = torch.inf
-    found = [
-        distance.masked_fill(~own, -infinity).amax(2),
-        distance.masked_fill(~outside, infinity).amin(2),
-        distance.masked_fill(~outside, -infinity).amax(2),
-        distance.masked_fill(~other, infinity).amin(2),
-    ]
-    present = torch.stack([own.any(2), outside.any(2), outside.any(2), other.any(2)], dim=-1)
-    finite = [
-        torch.where(present[..., index], value, torch.zeros_like(value)).flatten() for index, value in enumerate(found)
-    ]
-    return QuintupletDistances(finite[0], finite[1], finite[2], finite[3], present.flatten(0, 1))
+    number = len(embeddings)
+    with torch.no_grad():  # which members they are; the gradient flows through the distances of these alone
+        draws = torch.rand(number, number, generator=generator, device=embeddings.device)
+        others = draws.fill_diagonal_(2).argsort(1)[:, :-1]  # (B, B − 1), at random, without the anchor itself
+        others = others.expand(len(assigned), -1, -1)
+
+        def same(groups: Tensor) -> Tensor:
+            return groups[:, None].expand(-1, number, -1).gather(2, others) == groups[:, :, None]
+
+        candidates = similarity.gather(2, others)
+        same_cluster, same_class = same(assigned), same(classes)
+        own = _first(same_cluster, positives)
+        outside = _first(same_class & ~same_cluster, positives)
+        impostor = _first(~same_class, impostors)
+        extremes = [
+            torch.where(own, candidates, torch.inf).min(2),
+            torch.where(outside, candidates, -torch.inf).max(2),
+            torch.where(outside, candidates, torch.inf).min(2),
+            torch.where(impostor, candidates, -torch.inf).max(2),
+        ]
+        values, places = (torch.stack(each, dim=-1) for each in zip(*extremes, strict=True))
+        present, members = values.isfinite(), others.gather(2, places)
+    distances = torch.where(present, euclidean(similarity.gather(2, members), squared=squared), 0.0)
+    own_cluster, near_cluster, far_cluster, nearest_impostor = distances.flatten(0, 1).unbind(1)
+    return QuintupletDistances(own_cluster, near_cluster, far_cluster, nearest_impostor, present.flatten(0, 1))
 
 
-def _sub_pool(mask: Tensor, order: Tensor, size: int) -> Tensor:
-    """At most `size` members of each row's mask, those of lowest `order`."""
-    if size >= mask.shape[-1]:
-        return mask
-    ranked = torch.where(mask, order, torch.full_like(order, torch.inf).expand_as(mask))
-    threshold = ranked.kthvalue(size, dim=-1, keepdim=True).values
-    return mask & (ranked <= threshold)
+def _first(mask: Tensor, size: int) -> Tensor:
+    """The first `size` members of each row's mask; of candidates in random order, a random sub-pool."""
+    return mask if size >= mask.shape[-1] else mask & (mask.cumsum(-1, dtype=torch.int32) <= size)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

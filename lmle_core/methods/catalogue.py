@@ -63,7 +63,8 @@ def _lmle(name: str, title: str, *trials: Settings, rules: tuple[str, ...] = LML
     return Method(name, title, "Huang et al., CVPR 2016", rules, trials or (NO_SETTINGS,), objective=None, embeds=True)
 
 
-_TABLE = {"quintuplets.mode": "table", "loss.kind": "hinge"}
+_TABLE = {"quintuplets.mode": "table"}
+_CENTROIDS = {"loss.kind": "centroid-margin"}
 _ALL = (
     _lmle("lmle", "LMLE", *_tried("loss.embedding_weight", 0.1, 0.3)),
     Method(
@@ -107,7 +108,8 @@ _ALL = (
         _tried("strength", 0.1, 0.5), Rectification, embeds=True,
     ),
     _lmle(
-        "clmle", "CLMLE", *({"loss.bce_weight": 0.0, "loss.angles": angles} for angles in ((0.05, 0.02), (0.2, 0.1))),
+        "clmle", "CLMLE",
+        *({**_CENTROIDS, "loss.bce_weight": 0.0, "loss.angles": angles} for angles in ((0.05, 0.02), (0.2, 0.1))),
         rules=CLUSTERS,
     ),
     Method(
@@ -115,14 +117,17 @@ _ALL = (
         ("features-clusters", "features-nearest-mean"), RATES, cross_entropy.plain, rounds=False,
     ),
     _lmle("shipped", "LMLE at its defaults"),
-    _lmle("lmle-without-cluster-term", "LMLE without the cluster term", {"loss.cluster_weight": 0.0}),
-    _lmle("lmle-without-margins", "LMLE without margins", {"loss.angles": (0.0, 0.0)}),
+    _lmle("lmle-one-cluster", "LMLE, one cluster a class", {"cluster.per_class": 1}),
+    _lmle("lmle-without-margins", "LMLE without margins", {"loss.margins": (0.0, 0.0, 0.0)}),
     _lmle("lmle-without-bce", "LMLE without BCE in the rounds", {"loss.bce_weight": 0.0},
           rules=CLUSTERS),
+    _lmle("lmle-all-candidates", "LMLE, extremes over all of a batch",
+          {"quintuplets.positives": None, "quintuplets.impostors": None}),
+    _lmle("lmle-centroids", "LMLE, angular margins to centroids", _CENTROIDS),
     _lmle("lmle-softmax-ratio", "LMLE, softmax ratio over batch members", {"loss.kind": "softmax-ratio"}),
-    _lmle("lmle-hinge", "LMLE, triple-header hinge over batch members", {"loss.kind": "hinge"}),
-    _lmle("lmle-costs", "LMLE, hinge, minority batches for costs",
-          {"loss.kind": "hinge", "training.sampler": "minority"}),
+    _lmle("lmle-minority", "LMLE, minority batches", {"training.sampler": "minority"}),
+    _lmle("lmle-unbalanced", "LMLE, neither class-equal batches nor costs",
+          {"training.sampler": "uniform", "training.costs": "none"}),
     _lmle("lmle-one-round", "LMLE, one round", {"training.rounds": 1, "training.epochs": 10}),
     _lmle("lmle-cold", "LMLE, nearly cold start", {"prior.epochs": 2, "training.epochs": 11}),
     _lmle("table", "table mode, repaired", {**_TABLE, "quintuplets.redraw": 100}),

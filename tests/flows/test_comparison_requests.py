@@ -32,7 +32,7 @@ def compared(
             "lmle-cold would train for 24.0 epochs, the others for 10.0: it fits the presets of the studies",
         ),
         (
-            {"methods": ("bce", "lmle-softmax-ratio"), "loss": {"kind": "hinge"}, "quintuplets": {"mode": "table"}},
+            {"methods": ("bce", "lmle-softmax-ratio"), "quintuplets": {"mode": "table"}},
             ConfigError,
             "'table' trains on loss.kind 'hinge'",
         ),

@@ -158,7 +158,7 @@ def test_another_option_redoes_just_what_depends_on_it(first: Finished) -> None:
 
 def test_the_papers_mode_runs_from_the_same_configuration(first: Finished) -> None:
     before = stages_of(first.workspace)
-    settings = ("quintuplets.mode=table", "loss.kind=hinge", "training.rounds=1", "evaluation.bce=false")
+    settings = ("quintuplets.mode=table", "training.rounds=1", "evaluation.bce=false")
     table = run(first.workspace, *settings)
     added = [
         (read_commit(first.workspace / path) or {})["stage"] for path in set(stages_of(first.workspace)) - set(before)
@@ -227,7 +227,7 @@ def test_the_record_has_a_child_for_each_round_and_few_metrics(first: Finished) 
         "mean_balanced_accuracy",
         "spread",
         "nmi",
-        "loss_class",
+        "loss_header_1",
         "active_share",
         "learning_rate",
         "images_per_second",

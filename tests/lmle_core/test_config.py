@@ -18,7 +18,7 @@ def test_every_preset_is_valid_and_differs_from_the_defaults(preset: str) -> Non
     [
         ("training.round=2", "training: unknown name 'round'; did you mean 'rounds'?"),
         ("trainin.rounds=2", "unknown name 'trainin'; did you mean 'training'?"),
-        ("loss.kind=hinges", "is not one of softmax-ratio, hinge, centroid-margin; did you mean 'hinge'?"),
+        ("loss.kind=hinges", "is not one of hinge, centroid-margin, softmax-ratio; did you mean 'hinge'?"),
         ("data.source=digit", "data.source: 'digit' is not one of faces, digits; did you mean 'digits'?"),
         ("data.removed=1", "data.removed: Input should be less than 1 (got 1)"),
         ("data.held_out=[0.5, 0.5]", "two positive shares that sum to less than 1, found (0.5, 0.5)"),
@@ -44,7 +44,7 @@ def test_a_wrong_name_or_value_is_refused_with_the_nearest(setting: str, message
             ["loss.kind=softmax-ratio", "training.costs=inverse"],
             "loss.adjusted and class costs balance the classes twice",
         ),
-        (["quintuplets.mode=table"], "trains on loss.kind 'hinge'"),
+        (["quintuplets.mode=table", "loss.kind=centroid-margin"], "trains on loss.kind 'hinge'"),
         (["prior.kind=torchvision"], "needs prior.weights"),
         (["engines.nodes=2"], "nodes and rendezvous go together, found 2 and None"),
         (["engines.rendezvous=node0:29400"], "nodes and rendezvous go together, found 1 and node0:29400"),

@@ -94,15 +94,15 @@ def train(
 
 RECIPES: dict[str, dict[str, dict[str, object]]] = {
     "softmax-ratio": {"loss": {"kind": "softmax-ratio"}},
-    "hinge in batch": {"loss": {"kind": "hinge", "bce_weight": 0.0}},
+    "hinge in batch": {"loss": {"bce_weight": 0.0}},
     "centroid margin": {"loss": {"kind": "centroid-margin"}, "quintuplets": {"redraw": 4}},
     "minority batches": {
         "loss": {"kind": "softmax-ratio"},
         "training": {"sampler": "minority", "minority": 4, "costs": "none"},
     },
-    "table": {"loss": {"kind": "hinge"}, "quintuplets": {"mode": "table", "redraw": 3}},
+    "table": {"quintuplets": {"mode": "table", "redraw": 3}},
     "literal table": {
-        "loss": {"kind": "hinge", "squared": True, "margins": None, "bce_weight": 0.0},
+        "loss": {"squared": True, "margins": None, "bce_weight": 0.0},
         "quintuplets": {"mode": "table", "positives": None, "impostors": None},
     },
 }

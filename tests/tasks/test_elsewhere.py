@@ -40,7 +40,7 @@ from tests.object_store import ObjectStore
 ROOT = Path(__file__).parents[2]
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
 DATA = Data(height=32, width=32, shard=16)
-TABLE = parse_config({"loss": {"kind": "hinge"}, "quintuplets": {"mode": "table"}})
+TABLE = parse_config({"quintuplets": {"mode": "table"}})
 KEY = "0" * 32
 
 

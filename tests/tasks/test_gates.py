@@ -54,7 +54,7 @@ def test_a_collapse_stops_the_run_and_names_attributes_and_remedies(tmp_path: Pa
     health = {"spreads": {"Bald": 0.03, "Male": 0.9}, "loss": {"header_1": 0.1, "header_2": 0.2, "header_3": 0.5}}
     (tmp_path / "health.json").write_text(json.dumps(health))
     with pytest.raises(Collapse, match=r"collapsed: .* found Bald 0.030\. The loss is 0.800, against g1 \+ g2 \+ g3"):
-        check_health(reference(tmp_path), load_config(None, ["loss.kind=hinge"]))
+        check_health(reference(tmp_path), Config())
     check_health(reference(tmp_path), load_config(None, ["evaluation.least_spread=0.02"]))
 
 
@@ -88,8 +88,8 @@ def test_settings_that_do_not_fit_the_data_are_refused_before_training(tmp_path:
         check_data(data, load_config(None, ["training.sampler=class-equal"]))
     with pytest.raises(ConfigError, match=r"training.batch 8 is too small"):
         check_data(data, load_config(None, ["training.sampler=minority", "training.batch=8", "training.minority=6"]))
-    table = ["quintuplets.mode=table", "loss.kind=hinge"]
-    for balanced in (table, ["training.sampler=minority", "training.minority=2", "loss.kind=hinge"]):
+    table = ["quintuplets.mode=table"]
+    for balanced in (table, ["training.sampler=minority", "training.minority=2"]):
         check_data(data, load_config(None, balanced))
         with pytest.raises(ConfigError, match="would balance the classes twice"):
             check_data(data, load_config(None, [*balanced, "training.costs=inverse"]))

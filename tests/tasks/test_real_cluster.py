@@ -222,7 +222,7 @@ def test_mining_over_workers_is_that_of_one_process(
 def test_the_stage_mines_over_workers_where_it_pays(
     two: RealCluster, store: ImageStore, mining: Mining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = parse_config({"loss": {"kind": "hinge"}, "quintuplets": {"mode": "table", "subset": 0.7}})
+    config = parse_config({"quintuplets": {"mode": "table", "subset": 0.7}})
     parts = {name: Reference(name, getattr(mining, name), name) for name in ("store", "features", "clusters")}
     spread: list[str] = []
 

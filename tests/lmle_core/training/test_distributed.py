@@ -36,10 +36,10 @@ FIRST, LATER = 1e-5, 5e-3
 """Tolerances of the first loss, and of losses and embeddings after 13 iterations: sums are in another order."""
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "prior": {},
-    "centroid-margin": {},
+    "centroid-margin": {"loss": {"kind": "centroid-margin"}},
     "softmax-ratio": {"loss": {"kind": "softmax-ratio"}},
-    "hinge": {"loss": {"kind": "hinge"}, "training": {"sampler": "minority", "minority": 4, "costs": "none"}},
-    "table": {"loss": {"kind": "hinge"}, "quintuplets": {"mode": "table", "redraw": 4}},
+    "hinge": {"training": {"sampler": "minority", "minority": 4, "costs": "none"}},
+    "table": {"quintuplets": {"mode": "table", "redraw": 4}},
 }
 
 

@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "batch": {"loss": {"kind": "softmax-ratio"}},
     "centroid-margin": {"loss": {"kind": "centroid-margin"}, "quintuplets": {"redraw": 3}},
-    "table": {"loss": {"kind": "hinge"}, "quintuplets": {"mode": "table", "redraw": 3}},
+    "table": {"quintuplets": {"mode": "table", "redraw": 3}},
 }
 
 
