@@ -184,6 +184,45 @@ def test_a_smaller_pool_is_never_more_extreme_and_depends_on_the_generator_alone
     assert not torch.equal(few.impostor, other.impostor)
 
 
+def test_every_candidate_is_as_likely_to_be_in_the_pool() -> None:
+    vectors = functional.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [1.0, 0.3], [0.0, 1.0]]), dim=-1)
+    generator = torch.Generator().manual_seed(0)
+    drawn = []
+    for _ in range(600):
+        found = batch_quintuplet_distances(
+            vectors[:, None], torch.tensor([[0], [0], [0], [0], [1]]), torch.tensor([[0, 1]]),
+            positives=1, impostors=1, generator=generator,
+        )  # fmt: skip
+        drawn.append(round(found.own_cluster[0].item(), 4))
+    counts = [drawn.count(round((vectors[0] - vectors[other]).norm().item(), 4)) for other in (1, 2, 3)]
+    assert sum(counts) == 600
+    assert sum((count - 200) ** 2 / 200 for count in counts) < 13.8  # χ² of two degrees of freedom, 0.1 %
+
+
+def test_the_gradient_of_a_quintuplet_is_that_of_its_distances() -> None:
+    embeddings, clusters, cluster_class = batch(2)
+    embeddings.requires_grad_()
+    found = batch_quintuplet_distances(
+        embeddings, clusters, cluster_class, positives=12, impostors=12, generator=torch.Generator().manual_seed(0)
+    )
+    (gradient,) = torch.autograd.grad(triple_header_hinge(found, torch.tensor([0.1, 0.2, 0.5])).total.sum(), embeddings)
+    moved = torch.zeros_like(embeddings)
+    step = 1e-6
+    for place in np.ndindex(*embeddings.shape):
+        with torch.no_grad():
+            losses = []
+            for sign in (step, -step):
+                shifted = embeddings.detach().clone()
+                shifted[place] += sign
+                each = batch_quintuplet_distances(
+                    shifted, clusters, cluster_class, positives=12, impostors=12,
+                    generator=torch.Generator().manual_seed(1),
+                )  # fmt: skip
+                losses.append(triple_header_hinge(each, torch.tensor([0.1, 0.2, 0.5])).total.sum().item())
+            moved[place] = (losses[0] - losses[1]) / (2 * step)
+    assert torch.allclose(gradient, moved, atol=1e-5)
+
+
 def test_distance_matches_the_norm_and_its_gradient_is_finite_at_zero() -> None:
     x, y = functional.normalize(
         torch.randn(2, 7, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), dim=-1
