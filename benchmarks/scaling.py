@@ -1,4 +1,4 @@
-"""What scaling rests on, measured into records: `python -m benchmarks.scaling kernels workers`.
+"""What scaling rests on, measured into records: `python -m benchmarks.scaling kernels workers processes`.
 
 Seconds are processor seconds where a stage computes: they mean the same on a machine that others use too.
 """
@@ -29,10 +29,14 @@ from benchmarks.measure import Json
 from benchmarks.tables import RECORDS
 from lmle_core.celeba.annotations import read_celeba
 from lmle_core.celeba.images import FOLDER
-from lmle_core.config import Config, Data
+from lmle_core.clusters import cluster
+from lmle_core.config import Config, Data, parse_config
+from lmle_core.distributed.job import Job
+from lmle_core.distributed.launch import carry_out
 from lmle_core.faces import file_name, write_annotations, write_images
+from lmle_core.features import extract, load_encoder
 from lmle_core.ingest import ingest_over
-from lmle_core.kmeans import StoredRows, lloyd
+from lmle_core.kmeans import ArrayRows, StoredRows, lloyd
 from lmle_core.kmeans.coarse import coarse_start
 from lmle_core.kmeans.seeding import class_counts
 from lmle_core.kmeans.torch_blocks import TorchBlocks
@@ -41,7 +45,7 @@ from lmle_core.prior import network_spec
 from lmle_core.quintuplets.mining import mine_attribute
 from lmle_core.quintuplets.ordered import Ordered
 from lmle_core.quintuplets.pools import Pools
-from lmle_core.store import ImageStore
+from lmle_core.store import TRAIN, ImageStore
 from tasks.features import extract_over
 from tasks.kmeans_blocks import DaskBlocks
 
@@ -59,6 +63,10 @@ STORED, DRAWN, SHARD = 2048, 256, 128
 TASKS = 1000
 PRODUCTS = 20
 BYTES = 1 << 28
+ITERATIONS = 24
+"""Of the round that is trained in one process and in two."""
+PROCESSES = {"one process of one thread": (1, 1), "one process of two threads": (1, 2), "two processes of one": (2, 1)}
+"""By name: processes, and threads of each."""
 
 
 def kernels(folder: Path, repetitions: int) -> Json:
@@ -146,6 +154,35 @@ def workers(folder: Path, repetitions: int) -> Json:
     return found
 
 
+def processes(folder: Path, repetitions: int) -> Json:
+    """Images a second of a round at the default settings, in one process and in two that exchange outputs, by gloo."""
+    store, prior, clusters = folder / "store", folder / "prior", folder / "clusters"
+    config = parse_config(
+        {"prior": {"epochs": 1}, "training": {"iterations": ITERATIONS}, "engines": {"device": "cpu"}}
+    )
+    if not clusters.exists():
+        opened = _store(folder, store)
+        prior.mkdir()
+        carry_out(Job(kind="prior", store=store, directory=prior, config=config))
+        rows, features = opened.rows(TRAIN), _fresh(folder / "features")
+        source = ArrayRows(extract(load_encoder(prior, "trunk"), opened, features).rows(rows), opened.labels[rows])
+        cluster(
+            TorchBlocks(source), config.cluster, attributes=opened.attributes, n_classes=2, seed=0, round=1
+        ).save(clusters)  # fmt: skip
+    rates: dict[str, list[float]] = {name: [] for name in PROCESSES}
+    for _ in range(repetitions):
+        for name, (number, threads) in PROCESSES.items():
+            engines = config.engines.model_copy(update={"processes": number, "threads": threads})
+            job = Job(
+                kind="round", store=store, directory=_fresh(folder / "round"), number=1, clusters=clusters,
+                previous=prior, config=config.model_copy(update={"engines": engines}),
+            )  # fmt: skip
+            carry_out(job)
+            speed = json.loads((job.directory / "speed.json").read_text())
+            rates[name].append(speed["images"] / speed["seconds"])
+    return {"batch": config.training.batch, "iterations": ITERATIONS, "images_per_second": rates}
+
+
 @contextmanager
 def _cluster(folder: Path, number: int) -> Iterator[tuple[Client, psutil.Process, list[psutil.Process]]]:
     """A scheduler and workers, each a process of one thread."""
@@ -227,7 +264,7 @@ def _fresh(directory: Path) -> Path:
     return directory
 
 
-PARTS = {"kernels": kernels, "workers": workers}
+PARTS = {"kernels": kernels, "workers": workers, "processes": processes}
 
 
 def main() -> None:

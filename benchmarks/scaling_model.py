@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any, Self
 
 from benchmarks.measure import OURS, Json
-from benchmarks.scaling_text import ASSUMED, CHECKED, INTRODUCTION, LIMITS, SPREAD, TIMES, UNMEASURED
+from benchmarks.scaling_text import ASSUMED, CHECKED, DIVIDED, INTRODUCTION, LIMITS, SPREAD, TIMES, UNMEASURED
 from benchmarks.tables import RECORDS, newest
 from lmle_core.comparison.wording import markdown_table
 from lmle_core.config import Config
@@ -25,7 +25,7 @@ PIXELS = 3 * CONFIG.data.height * CONFIG.data.width
 """Bytes of an image in the store."""
 EMBEDDING = 4 * ATTRIBUTES * CONFIG.training.dimensions
 """Bytes of an image's embeddings under all attributes."""
-PARTS = ("kernels", "workers")
+PARTS = ("kernels", "workers", "processes")
 TASK = 1e-3
 """Seconds of the scheduler for a task, where no record has them."""
 GROWTH = {"mining": 2, "exact mining": 2, "k-means start": 0}
@@ -212,6 +212,8 @@ def page(found: Mapping[str, tuple[Json, str]], records: Mapping[str, Mapping[st
     parts = [INTRODUCTION, *(_source(*found[part]) for part in PARTS if part in found)]
     parts += ["## What was measured", CHECKED, _checks(kernels, records["small"])]
     parts += [SPREAD, _workers(workers)] if workers else [UNMEASURED]
+    if "processes" in found:
+        parts += [DIVIDED, _processes(found["processes"][0]["processes"])]
     parts += ["## What is assumed", ASSUMED, _assumed(costs, machine, measured=workers is not None)]
     parts += ["## How long", TIMES, *(_times(costs, machine, images) for images in IMAGES)]
     parts += ["## Where it breaks", _limits(machine)]
@@ -256,6 +258,15 @@ def _workers(workers: Json) -> str:
             taken = workers[number][name]
             cells = [_spread(taken[column]) for column in ("workers", "scheduler", "elapsed")]
             rows.append([label, number, *cells, str(len(taken["elapsed"]))])
+    return markdown_table(rows)
+
+
+def _processes(processes: Json) -> str:
+    rows = [["training", "images a second", "times one process of one thread", "n"]]
+    (_, alone), *_ = rates = list(processes["images_per_second"].items())
+    for name, taken in rates:
+        ratios = [rate / base for rate, base in zip(taken, alone, strict=True)]
+        rows.append([f"{name}, batches of {processes['batch']}", _spread(taken), _spread(ratios), str(len(taken))])
     return markdown_table(rows)
 
 
