@@ -187,10 +187,10 @@ def _check_request(config: Config, methods: Sequence[Method], seeds: int, study:
     for method in methods:
         for settings in method.trials:
             own, _ = configured(config, settings)
-            found, expected = (images_seen(each, 10**6, rounds=method.rounds) / 10**6 for each in (own, config))
-            if abs(found - expected) > SLACK:
+            found, others = (images_seen(each, 10**6, rounds=method.rounds) / 10**6 for each in (own, config))
+            if abs(found - method.budget * others) > SLACK:
                 raise UsageError(
-                    f"{method.name} would train for {found:.1f} epochs, the others for {expected:.1f}: it fits the "
+                    f"{method.name} would train for {found:.1f} epochs, the others for {others:.1f}: it fits the "
                     "presets of the studies, such as --preset study-digits"
                 )
 

@@ -44,8 +44,9 @@ def run_experiment(
 ) -> None:
     """Train a method, decide by each of its rules, and write an `Experiment` for each, and the `Truth`.
 
-    Every method sees the same number of images, `images_seen(config)`, in batches of the same size, with the same
-    augmentation, trunk and learning-rate cycle; what its settings change is stated with the result.
+    Every method sees the same number of images, `images_seen(config)`, but for `Method.rounds` and `budget`, in batches
+    of the same size, with the same augmentation, trunk and learning-rate cycle; what its settings change is stated with
+    the result.
 
     Args:
         store: the images.

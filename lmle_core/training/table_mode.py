@@ -40,7 +40,7 @@ class TableObjective:
             self._groups.append([rows[classes[rows] == c] for c in np.unique(classes[rows])])
 
     def __call__(self, network: Network, iteration: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean triple-header hinge of the batch's quintuplets, plus the weighted BCE of their anchors."""
+        """The weighted mean hinge of the batch's quintuplets, plus the weighted BCE of their images."""
         config = self.round.config
         if iteration and self.redraws and iteration % config.quintuplets.redraw == 0:
             self._mine(network, iteration)
@@ -48,23 +48,23 @@ class TableObjective:
         if self._held is not None:  # the table holds these anchors alone
             picks = np.searchsorted(self._held, picks)
         members, attribute = self.quintuplets.members(picks), self.quintuplets.attribute[picks]
-        unique, inverse = np.unique(members.clip(min=0), return_inverse=True)
+        shown = np.where(members < 0, members[:, :1], members)  # in place of a member that is missing, the anchor
+        unique, inverse = np.unique(shown, return_inverse=True)
         output = forwarded(network, self.round.images, unique, config, (*self.round.seed, iteration))
         places = self.round.on_device(inverse.reshape(members.shape))
         attributes = self.round.on_device(attribute.astype(np.int64))
         vectors = output.embeddings[places, attributes[:, None]]  # (Q, 5, d)
         distance = euclidean((vectors[:, :1] * vectors[:, 1:]).sum(-1), squared=config.loss.squared)
         present = torch.from_numpy(members[:, 1:] >= 0).to(distance.device)
-        labels = self.round.labels[self.round.on_device(members[:, 0])]
-        anchor_class = labels.gather(1, attributes[:, None])[:, 0]
+        anchor_class = self.round.labels[self.round.on_device(members[:, 0]), attributes]
         headers = triple_header_hinge(
             QuintupletDistances(distance[:, 0], distance[:, 1], distance[:, 2], distance[:, 3], present),
             self.round.margins[:, attributes, anchor_class],
         )
-        loss = headers.total.mean()
+        loss = config.loss.embedding_weight * headers.total.mean()
         figures = figures_of(headers, "hinge")
         if config.loss.bce_weight:
-            bce = cross_entropy(output.logits[places[:, 0]], labels)
+            bce = cross_entropy(output.logits, self.round.labels[self.round.on_device(unique)])
             loss = loss + config.loss.bce_weight * bce.mean()
             figures["loss_bce"] = bce.detach().mean()
         return loss, figures
