@@ -12,6 +12,9 @@ from lmle_core.comparison.wording import markdown_table, signed
 from lmle_core.config import Promotion
 from lmle_core.metrics import score
 
+NAMED = 5
+"""Attributes that an objection names, the largest loss first."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -107,11 +110,10 @@ def judge(
         objections.append(
             f"the gain of {signed(gain)} points is not certain to be above promotion.least_gain {rule.least_gain:g}"
         )
-    lost = {name: one for name, one in each.items() if one is not None and 100 * one.mean < -rule.most_loss}
+    known = sorted((one.mean, name, one) for name, one in each.items() if one is not None)
+    lost = [f"{name} {signed(one)}" for mean, name, one in known if 100 * mean < -rule.most_loss]
     if lost:
-        named = ", ".join(
-            f"{name} {signed(one)}" for name, one in sorted(lost.items(), key=lambda entry: entry[1].mean)
-        )
+        named = ", ".join(lost[:NAMED]) + (f" and {len(lost) - NAMED} more" if len(lost) > NAMED else "")
         objections.append(f"{named} points, more than promotion.most_loss {rule.most_loss:g} allows to lose")
     ours, theirs = (score(labels, found, attributes, n_classes, bootstrap=0) for found in (challenger, champion))
     return Verdict(

@@ -100,6 +100,15 @@ def test_an_attribute_that_loses_too_much_keeps_a_better_one_back_by_name() -> N
     assert judge(labels, ours, theirs, ATTRIBUTES, Promotion(most_loss=50), bootstrap=200).promoted
 
 
+def test_of_many_losses_the_largest_are_named_and_the_others_counted() -> None:
+    names = [f"attribute {number}" for number in range(8)]
+    labels = np.random.default_rng(5).integers(2, size=(900, 8))
+    wrong = np.arange(900)[:, None] < 50 * np.arange(1, 9)  # the more, the later the attribute
+    objection = judge(labels, labels ^ wrong, labels, names, Promotion(most_loss=1), bootstrap=200).objections[-1]
+    assert objection.endswith(" and 3 more points, more than promotion.most_loss 1 allows to lose")
+    assert [part.split(" −")[0] for part in objection.split(", ")[:5]] == [names[number] for number in (7, 6, 5, 4, 3)]
+
+
 def test_an_attribute_of_one_class_neither_gains_nor_loses() -> None:
     labels, ours, theirs = sides(4, (0.9,) * 3, (0.6,) * 3)
     labels[:, 0] = 0
