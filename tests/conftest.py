@@ -23,6 +23,11 @@ from tests.object_store import ObjectStore, serve  # noqa: E402
 os.environ.update(settings.QUIET)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: the tests of services wait for much of their time."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a command ended."""
