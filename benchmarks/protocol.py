@@ -30,10 +30,10 @@ seed; CelebA's images are, too."""
 
 _INTERVALS = """**What the intervals mean.** Over seeds: the 95 % Student t interval of the mean, or of the mean
 paired difference; it holds the chance of training and of the images drawn. With few seeds it is wide: three seeds
-put 4.3, five 2.8 standard errors on each side. Over images: the paired percentile bootstrap over test images, the
-trained networks held; it holds the chance of the test images alone. The digits' test images are four views each of
-450 digits, and 20 faces are one person's, which it takes for independent: it is too narrow. Of a rank correlation:
-the bootstrap over attributes. No interval is corrected for the number of comparisons."""
+put 4.3, five 2.8 standard errors on each side. Over images: the paired percentile bootstrap over the test split, the
+trained networks held; it holds the chance of the test images alone. It draws the people whose faces they are, and the
+450 digits that have four views each, since their images are not independent. Of a rank correlation: the bootstrap
+over attributes. No interval is corrected for the number of comparisons."""
 
 _LIMITS = (
     "How far gains carry over to photographs of people: the faces are procedural, their label noise of a known kind.",

@@ -74,7 +74,11 @@ def run_experiment(
     classes = class_count(store.labels)
     shares = class_shares(train.labels, classes).astype(np.float32)
     rows = store.rows(TEST)
-    truth = Truth(test.labels, None if store.clean_labels is None else store.clean_labels[rows])
+    truth = Truth(
+        test.labels,
+        None if store.clean_labels is None else store.clean_labels[rows],
+        None if store.identity is None else store.identity[rows],
+    )
     truth.save(directory)
     for rule in method.rules:
         on_valid, on_test = decide(rule, train, valid, test, shares, config)

@@ -24,29 +24,35 @@ class Truth:
     Attributes:
         labels: (n, A) int8, as annotated.
         clean_labels: (n, A) int8, as they truly are, where that is known.
+        groups: (n,) int32, whose image each is, where that is known.
     """
 
     labels: NDArray[np.int8]
     clean_labels: NDArray[np.int8] | None = None
+    groups: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
         if self.labels.ndim != 2:
             raise ValueError(f"labels: expected (n, A), got {self.labels.shape}")
         if self.clean_labels is not None and self.clean_labels.shape != self.labels.shape:
             raise ValueError(f"clean_labels: expected {self.labels.shape} as labels, got {self.clean_labels.shape}")
+        if self.groups is not None and self.groups.shape != self.labels.shape[:1]:
+            raise ValueError(f"groups: expected {self.labels.shape[:1]} as labels have, got {self.groups.shape}")
 
     def save(self, directory: Path) -> None:
         """Write `truth.npz`."""
         arrays = {"labels": self.labels.astype(np.int8)}
         if self.clean_labels is not None:
             arrays["clean_labels"] = self.clean_labels.astype(np.int8)
+        if self.groups is not None:
+            arrays["groups"] = self.groups.astype(np.int32)
         np.savez_compressed(directory / f"{TRUTH}.npz", allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, directory: Path) -> Self:
         """What `save` wrote."""
         with np.load(directory / f"{TRUTH}.npz") as arrays:
-            return cls(arrays["labels"], arrays.get("clean_labels"))
+            return cls(arrays["labels"], arrays.get("clean_labels"), arrays.get("groups"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,9 +44,9 @@ def paired_over_images(
 ) -> Estimate:
     """Mean difference ours − theirs in mean balanced accuracy, with a bootstrap interval over the test images.
 
-    Each resample draws the images of every seed anew, the same ones for both classifiers, and averages the difference
-    over the seeds. The interval says what the chance of the test images is worth; the chance of training is in
-    `paired`.
+    Each resample draws the images of every seed anew, or whose images they are (`Pair.groups`), the same ones for both
+    classifiers, and averages the difference over the seeds. The interval says what the chance of the test images is
+    worth; the chance of training is in `paired`.
 
     Args:
         pairs: one a seed.

@@ -190,7 +190,8 @@ def _difference(
 ) -> Difference:
     ours, theirs = ({each.seed: _clean(each)[0] if clean else each.test for each in side} for side in (reference, own))
     pairs = [
-        Pair(_labels(truths[a.seed], clean), a.predictions, b.predictions) for a, b in zip(reference, own, strict=True)
+        Pair(_labels(truths[a.seed], clean), a.predictions, b.predictions, truths[a.seed].groups)
+        for a, b in zip(reference, own, strict=True)
     ]
     balanced_ours, balanced_theirs = (_balanced(side.values()) for side in (ours, theirs))
     made = Difference(

@@ -91,6 +91,8 @@ def test_scores_are_those_of_the_predictions_on_both_kinds_of_labels(
     assert faces_store.clean_labels is not None and truth.clean_labels is not None
     assert np.array_equal(truth.labels, faces_store.labels[rows])
     assert np.array_equal(truth.clean_labels, faces_store.clean_labels[rows])
+    assert faces_store.identity is not None and truth.groups is not None
+    assert np.array_equal(truth.groups, faces_store.identity[rows])
     for rule in method.rules:
         found = Experiment.load(directory, rule)
         assert (found.study, found.method, found.rule, found.seed) == ("tiny", method.name, rule, 0)

@@ -22,7 +22,7 @@ def truth(seed: int, n: int = 200, attributes: int = 6, classes: int = 2, clean:
     true[:classes] = np.arange(classes)[:, None]  # every class occurs
     labels = np.where(rng.random(true.shape) < 0.1, rng.integers(classes, size=true.shape), true)
     labels[:classes] = true[:classes]
-    return Truth(labels.astype(np.int8), true.astype(np.int8) if clean else None)
+    return Truth(labels.astype(np.int8), true.astype(np.int8) if clean else None, np.arange(n, dtype=np.int32) // 4)
 
 
 def experiment(key: Key, seed: int, right: float | np.ndarray, labels: Truth, classes: int = 2) -> Experiment:

@@ -42,6 +42,9 @@ def test_the_truth_comes_back_beside_them(tmp_path: Path, clean: bool) -> None:
     assert (found.clean_labels is None) == (not clean)
     if made.clean_labels is not None and found.clean_labels is not None:
         np.testing.assert_array_equal(found.clean_labels, made.clean_labels)
+    np.testing.assert_array_equal(found.groups, made.groups)
+    replace(made, groups=None).save(tmp_path)
+    assert Truth.load(tmp_path).groups is None
 
 
 def test_what_cannot_be_read_again_is_not_written(tmp_path: Path) -> None:
@@ -61,6 +64,8 @@ def test_parts_that_disagree_are_refused() -> None:
         replace(made, ranking_clean=None)
     with pytest.raises(ValueError, match=r"clean_labels: expected \(4, 2\) as labels, got \(4, 1\)"):
         Truth(np.zeros((4, 2), dtype=np.int8), np.zeros((4, 1), dtype=np.int8))
+    with pytest.raises(ValueError, match=r"groups: expected \(4,\) as labels have, got \(3,\)"):
+        Truth(np.zeros((4, 2), dtype=np.int8), groups=np.zeros(3, dtype=np.int32))
 
 
 def test_the_json_is_for_people_too(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from lmle_core.comparison import MEASURES, Comparison, Estimate, Key, Pair, mean_interval, paired_over_images
+from lmle_core.comparison.experiment import Truth
 from lmle_core.comparison.wording import images_each, percent, seeds_text, signed, signed_interval
 from lmle_core.metrics import Scores
 from tests.lmle_core.comparison.made import study
@@ -54,7 +55,7 @@ def test_the_difference_is_the_reference_minus_the_other(compared: Comparison, c
         ours, theirs = found[*OURS, seed], found[*PRIOR, seed]
         labels = truths[seed].clean_labels if clean else truths[seed].labels
         assert labels is not None
-        pairs.append(Pair(labels, ours.predictions, theirs.predictions))
+        pairs.append(Pair(labels, ours.predictions, theirs.predictions, truths[seed].groups))
         sides = [each.test_clean if clean else each.test for each in (ours, theirs)]
         for a in range(6):
             one, other = (side.attributes[a].balanced_accuracy if side else None for side in sides)
@@ -173,9 +174,7 @@ def test_what_is_not_comparable_is_refused() -> None:
     with pytest.raises(ValueError, match="one for each seed, none for 2"):
         Comparison.of(experiments, {seed: truths[seed] for seed in (0, 1)}, OURS)
     with pytest.raises(ValueError, match=r"truths\[1\]: expected labels \(200, 6\)"):
-        Comparison.of(
-            experiments, truths | {1: replace(truths[1], labels=truths[1].labels[:9], clean_labels=None)}, OURS
-        )
+        Comparison.of(experiments, truths | {1: Truth(truths[1].labels[:9])}, OURS)
     with pytest.raises(ValueError, match="no clean labels"):
         Comparison.of(experiments, {seed: replace(each, clean_labels=None) for seed, each in truths.items()}, OURS)
 
