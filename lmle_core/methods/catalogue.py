@@ -68,7 +68,8 @@ def _lmle(name: str, title: str, *trials: Settings, rules: tuple[str, ...] = LML
     )  # fmt: skip
 
 
-_TABLE = {"quintuplets.mode": "table", "quintuplets.redraw": 100}
+_TABLE = {"quintuplets.mode": "table"}
+_REPAIRED = {**_TABLE, "quintuplets.subset": 1.0, "quintuplets.redraw": 100}
 _CENTROIDS = {"loss.kind": "centroid-margin"}
 _ALL = (
     _lmle("lmle", "LMLE", *_tried("loss.embedding_weight", 0.1, 0.3)),
@@ -135,8 +136,8 @@ _ALL = (
           {"training.sampler": "uniform", "training.costs": "none"}),
     _lmle("lmle-one-round", "LMLE, one round", {"training.rounds": 1, "training.epochs": 10}),
     _lmle("lmle-cold", "LMLE, nearly cold start", {"prior.epochs": 2, "training.epochs": 11}),
-    _lmle("table", "table mode, repaired", _TABLE),
-    _lmle("table-longer", "table mode, repaired, 2⅔ times the images", {**_TABLE, "training.epochs": 25},
+    _lmle("table", "table mode, repaired", _REPAIRED),
+    _lmle("table-longer", "table mode, repaired, 2⅔ times the images", {**_REPAIRED, "training.epochs": 25},
           budget=64 / 24),
     _lmle("table-literal", "table mode by the letter",
           {**_TABLE, "quintuplets.positives": None, "quintuplets.impostors": None, "loss.squared": True,
