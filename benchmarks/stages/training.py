@@ -15,7 +15,7 @@ from lmle_core.optimise import make_optimiser
 from lmle_core.prior import augmented
 from lmle_core.sampling import make_sampler
 from lmle_core.store import TRAIN
-from lmle_core.training import batch_objective
+from lmle_core.training import batch_objective, margin_table
 from lmle_core.training.context import Round
 
 PEER_STEPS = 2
@@ -36,7 +36,7 @@ def prepare(sample: Sample, images: int) -> Bench:
         cluster_class=torch.from_numpy(clusters.centroid_class.astype(np.int64)).to(device),
         shares=torch.full((attributes, classes), 0.5, device=device),
         costs=torch.ones(attributes, classes, device=device),
-        margins=torch.zeros(3, attributes, classes, device=device),
+        margins=torch.from_numpy(margin_table(store.labels[rows], clusters, classes, config)).to(device),
         config=config,
         seed=(config.seed, 5, 1),
     )

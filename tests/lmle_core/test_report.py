@@ -29,7 +29,7 @@ def made(classes: int = 2, clean: bool = True) -> dict[str, Any]:
     test = score(labels, ours, NAMES, classes, bootstrap=100).to_json()
     spread = {"mean": 0.6123, "least": 0.4}
     first = {"round": 0, "loss": None, "active_share": None, "spread": spread, "nmi": None}
-    second = {"round": 1, "loss": {"class": 0.25}, "active_share": 0.5, "spread": spread, "nmi": 0.8765}
+    second = {"round": 1, "loss": {"header_1": 0.25}, "active_share": 0.5, "spread": spread, "nmi": 0.8765}
     cells = {"clusters": 24, "empty": 1, "inertia": 0.2, "validation": {"mean_balanced_accuracy": 0.7654}}
     return {
         "schema": 1,
@@ -116,7 +116,7 @@ def test_the_report_is_complete_in_itself_and_says_what_the_summary_says(tmp_pat
         data["digest"],
         summary["config_digest"],
         "lmle run --preset demo",
-        "centroid-margin",
+        "six-layer",
         "0.612",
         "76.5",
         "0.876",
