@@ -178,6 +178,11 @@ class Loss(Section):
     embedding_weight: float = Field(0.3, gt=0, description="Weight of the embedding's loss.")
     bce_weight: float = Field(1.0, ge=0, description="Weight of the multi-task BCE beside the embedding's loss.")
 
+    @property
+    def ceiling(self) -> float | None:
+        """g1 + g2 + g3, where equal distances leave the hinge; None for other losses, and for geometric margins."""
+        return sum(self.margins) if self.kind == "hinge" and self.margins is not None else None
+
 
 class Training(Section):
     """Rounds of training."""
@@ -302,7 +307,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
         if self.quintuplets.mode == "table" and self.loss.kind != "hinge":
-            raise ValueError("quintuplets.mode 'table' trains on loss.kind 'hinge'")
+            raise ValueError("quintuplets.mode 'table' trains on loss.kind 'hinge': set it, or mode 'batch'")
         if self.loss.kind == "softmax-ratio" and self.loss.temperature < LEAST_TEMPERATURE:
             raise ValueError(f"loss.temperature below {LEAST_TEMPERATURE} underflows with loss.kind 'softmax-ratio'")
         if self.loss.kind == "softmax-ratio" and self.loss.adjusted and self.training.costs == "inverse":

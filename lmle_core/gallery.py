@@ -39,6 +39,7 @@ def draw_gallery(
     features: Path,
     index: CentroidIndex,
     predictions: Predictions,
+    ceiling: float | None = None,
 ) -> dict[str, Path]:
     """Draw every figure as PNG.
 
@@ -51,6 +52,7 @@ def draw_gallery(
         features: artefact of the last round.
         index: built on it.
         predictions: of the test split, by it.
+        ceiling: of the loss, see `TrainingCurves`.
 
     Returns:
         Title of each figure to its file, in the order to show.
@@ -62,7 +64,7 @@ def draw_gallery(
         "Balanced accuracy": balanced_accuracy_bars(scores, {name: baseline}),
         "Gain against imbalance": gain_against_imbalance(scores, baseline, name),
         "Recall of each class": recalls(scores, baseline, name),
-        "Training": training_curves(_joined(curves)),
+        "Training": training_curves(_joined(curves, ceiling)),
         "Embedding": embedding_map([_panel(attribute, store, features, index) for attribute in shown]),
         "Nearest clusters": face_grid([_faces(attribute, store, features, index, predictions) for attribute in shown]),
     }
@@ -82,7 +84,7 @@ def joined_steps(curves: Sequence[Sequence[Mapping[str, float]]]) -> list[list[i
     return steps
 
 
-def _joined(curves: Sequence[Sequence[Mapping[str, float]]]) -> TrainingCurves:
+def _joined(curves: Sequence[Sequence[Mapping[str, float]]], ceiling: float | None) -> TrainingCurves:
     steps = joined_steps(curves)
     points = [point for round_ in curves for point in round_]
     names = [name for name in points[0] if name.startswith("loss_")]
@@ -91,6 +93,7 @@ def _joined(curves: Sequence[Sequence[Mapping[str, float]]]) -> TrainingCurves:
         losses={name: np.array([point[name] for point in points]) for name in names},
         active_share=np.array([point["active_share"] for point in points]),
         boundaries=tuple(round_[0] for round_ in steps[1:]),
+        ceiling=ceiling,
     )
 
 

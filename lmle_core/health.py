@@ -39,7 +39,7 @@ class Collapse(RuntimeError):  # noqa: N818 - the name of what happened
             message += f" The loss is {loss:.3f}."
         message += (
             " Start from pre-trained features (prior.kind bce), train on plain distances (loss.squared false) with "
-            "larger margins (loss.margins), at a lower training.learning_rate, or the softmax ratio (loss.kind); in "
+            "larger margins (loss.margins), at a lower training.learning_rate, or with loss.kind centroid-margin; in "
             "table mode, cut the candidates down (quintuplets.positives, quintuplets.impostors) and redraw them more "
             "often."
         )

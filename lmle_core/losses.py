@@ -183,6 +183,9 @@ def batch_quintuplet_distances(
 
     Returns:
         Distances of A · B anchors, ordered by attribute.
+
+    Corner cases: B is at least 2. A member that an anchor has no candidate for is absent, its distance 0; of fewer
+    candidates than the pool holds, all are in it.
     """
     by_attribute = embeddings.transpose(0, 1)
     similarity = by_attribute @ by_attribute.transpose(1, 2)
@@ -208,8 +211,9 @@ def batch_quintuplet_distances(
             torch.where(outside, candidates, torch.inf).min(2),
             torch.where(impostor, candidates, -torch.inf).max(2),
         ]
-        values, places = (torch.stack(each, dim=-1) for each in zip(*extremes, strict=True))
-        present, members = values.isfinite(), others.gather(2, places)
+        members = others.gather(2, torch.stack([places for _, places in extremes], dim=-1))
+        near = outside.any(2)
+        present = torch.stack([own.any(2), near, near, impostor.any(2)], dim=-1)
     distances = torch.where(present, euclidean(similarity.gather(2, members), squared=squared), 0.0)
     own_cluster, near_cluster, far_cluster, nearest_impostor = distances.flatten(0, 1).unbind(1)
     return QuintupletDistances(own_cluster, near_cluster, far_cluster, nearest_impostor, present.flatten(0, 1))

@@ -113,8 +113,10 @@ def judge(
     known = sorted((one.mean, name, one) for name, one in each.items() if one is not None)
     lost = [f"{name} {signed(one)}" for mean, name, one in known if 100 * mean < -rule.most_loss]
     if lost:
-        named = ", ".join(lost[:NAMED]) + (f" and {len(lost) - NAMED} more" if len(lost) > NAMED else "")
-        objections.append(f"{named} points, more than promotion.most_loss {rule.most_loss:g} allows to lose")
+        others = f", and {len(lost) - NAMED} other attributes" if len(lost) > NAMED else ""
+        objections.append(
+            f"{', '.join(lost[:NAMED])} points{others}, more than promotion.most_loss {rule.most_loss:g} allows to lose"
+        )
     ours, theirs = (score(labels, found, attributes, n_classes, bootstrap=0) for found in (challenger, champion))
     return Verdict(
         images=len(labels),

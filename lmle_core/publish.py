@@ -88,7 +88,9 @@ def publish(directory: Path, run: str, parts: Parts, config: Config, code: str, 
     TrainingProfile.of_features(store, store.rows(TRAIN), parts.features, index).save(directory / MODEL)
     curves = [json.loads((network / "curves.json").read_text()) for network in parts.networks]
     predictions = Predictions.load(parts.evaluation / "predictions.parquet")
-    figures = draw_gallery(directory / "figures", test, baselines, curves, store, parts.features, index, predictions)
+    figures = draw_gallery(
+        directory / "figures", test, baselines, curves, store, parts.features, index, predictions, config.loss.ceiling
+    )
     write_report(directory / "report.html", summary, figures, command)
 
 

@@ -113,13 +113,13 @@ def check_champion(champion: Reference, store: Reference, config: Config) -> Non
 def check_health(health: Reference, config: Config) -> None:
     """Raise Collapse where an attribute's embedding has collapsed in a round."""
     found = json.loads((Path(health.path) / "health.json").read_text())
-    hinge = config.loss.kind == "hinge" and config.loss.margins is not None
+    ceiling = config.loss.ceiling
     refuse_collapse(
         np.array(list(found["spreads"].values())),
         list(found["spreads"]),
         config.evaluation.least_spread,
-        sum(value for name, value in found["loss"].items() if name.startswith("header")) if hinge else None,
-        sum(config.loss.margins or ()) if hinge else None,
+        sum(value for name, value in found["loss"].items() if name.startswith("header")) if ceiling else None,
+        ceiling,
     )
 
 

@@ -184,6 +184,18 @@ def test_a_smaller_pool_is_never_more_extreme_and_depends_on_the_generator_alone
     assert not torch.equal(few.impostor, other.impostor)
 
 
+def test_embeddings_that_are_no_numbers_make_no_quintuplet_absent() -> None:
+    embeddings, clusters, cluster_class = batch(3)
+    whole, broken = (
+        batch_quintuplet_distances(
+            each, clusters, cluster_class, positives=4, impostors=4, generator=torch.Generator().manual_seed(0)
+        )
+        for each in (embeddings, torch.full_like(embeddings, torch.nan))
+    )
+    assert torch.equal(whole.present, broken.present)
+    assert triple_header_hinge(broken, torch.tensor([0.1, 0.2, 0.5])).total.isnan().any()
+
+
 def test_every_candidate_is_as_likely_to_be_in_the_pool() -> None:
     vectors = functional.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [1.0, 0.3], [0.0, 1.0]]), dim=-1)
     generator = torch.Generator().manual_seed(0)

@@ -105,7 +105,7 @@ def test_of_many_losses_the_largest_are_named_and_the_others_counted() -> None:
     labels = np.random.default_rng(5).integers(2, size=(900, 8))
     wrong = np.arange(900)[:, None] < 50 * np.arange(1, 9)  # the more, the later the attribute
     objection = judge(labels, labels ^ wrong, labels, names, Promotion(most_loss=1), bootstrap=200).objections[-1]
-    assert objection.endswith(" and 3 more points, more than promotion.most_loss 1 allows to lose")
+    assert objection.endswith(" points, and 3 other attributes, more than promotion.most_loss 1 allows to lose")
     assert [part.split(" −")[0] for part in objection.split(", ")[:5]] == [names[number] for number in (7, 6, 5, 4, 3)]
 
 
