@@ -22,7 +22,7 @@ class Finding:
     Attributes:
         estimate: the value that the threshold is for, with its interval.
         shown: the value as text.
-        over_images: the bootstrap interval over test images, as text; '' where it is not known.
+        over_images: the bootstrap interval over test images, or people where known, as text; '' where it is not known.
         reached: whether the claim holds.
         rival: that it was measured against; None where there is none.
     """

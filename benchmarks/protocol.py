@@ -96,8 +96,8 @@ def _budget(record: StudyRecord) -> str:
     others = ", ".join(f"{title(method, TITLES)} {images:,.0f}" for method, images in seen.items() if images != usual)
     where = f" ({last.name})" if len(record.comparisons) > 1 else ""
     return (
-        f"The study {record.name}: {settings or 'no setting of its own'}; all else is the default. A training sees "
-        f"{usual:,.0f} images{where}{f', but {others}' if others else ''}."
+        f"The study {record.name}: {settings or 'no setting of its own'}; all else is its revision's default. "
+        f"A training sees {usual:,.0f} images{where}{f', but {others}' if others else ''}."
     )
 
 

@@ -35,8 +35,11 @@ On data of its own, which no study draws: faces and digits of seeds from 100 on.
 faces and as many of 12 recipes on digits with 90 % removed, of one to three seeds each, judged on those seeds'
 validation and held-out images. (The digits' source split is the same for all seeds: the handwriting that judged the
 recipe is in the study's test split too, in other views and over other backgrounds. Faces share nothing.) What was
-tried, kept and dropped is in decisions [6](decisions/006-centroids-and-log-odds.md) and, since the decision is
-calibrated, [8](decisions/008-the-hinge.md): 2 recipes on 10 data sets, and 9 more on one, chosen by validation alone.
+tried, kept and dropped is in decision [6](decisions/006-centroids-and-log-odds.md).
+
+Since then the decision is calibrated, and the hinge is the default loss: two recipes on eleven data sets, eleven more
+on one or two, six of `table` mode on one or two, judged by validation; [decision 8](decisions/008-the-hinge.md). The
+choice was not blind: an ablation on three seeds of the study of digits had shown the hinge ahead, on test images, too.
 """
 """How the shipped recipe was searched for: how many recipes and trials, on which data, and what was learned."""
 

@@ -1,6 +1,7 @@
 """What scaling rests on, measured into records: `python -m benchmarks.scaling kernels workers processes`.
 
-Seconds are processor seconds where a stage computes: they mean the same on a machine that others use too.
+Seconds are processor seconds where a stage computes in one process: they mean the same on a machine that others use too.
+Those of training are elapsed.
 """
 
 import argparse
@@ -63,10 +64,18 @@ STORED, DRAWN, SHARD = 2048, 256, 128
 TASKS = 1000
 PRODUCTS = 20
 BYTES = 1 << 28
-ITERATIONS = 24
+ITERATIONS = 40
 """Of the round that is trained in one process and in two."""
 PROCESSES = {"one process of one thread": (1, 1), "one process of two threads": (1, 2), "two processes of one": (2, 1)}
 """By name: processes, and threads of each."""
+
+
+TRAIN_A_ROUND = """
+import sys
+from lmle_core.distributed.job import Job
+from lmle_core.distributed.launch import carry_out
+carry_out(Job.model_validate_json(sys.stdin.read()))
+"""
 
 
 def kernels(folder: Path, repetitions: int) -> Json:
@@ -155,12 +164,16 @@ def workers(folder: Path, repetitions: int) -> Json:
 
 
 def processes(folder: Path, repetitions: int) -> Json:
-    """Images a second of a round at the default settings, in one process and in two that exchange outputs, by gloo."""
+    """Images a second of a round at the default settings, in one process and in two that exchange outputs, by gloo.
+
+    Each training is in fresh processes, so that what a first iteration costs is in all of them.
+    """
     store, prior, clusters = folder / "store", folder / "prior", folder / "clusters"
     config = parse_config(
         {"prior": {"epochs": 1}, "training": {"iterations": ITERATIONS}, "engines": {"device": "cpu"}}
     )
     if not clusters.exists():
+        _fresh(folder)
         opened = _store(folder, store)
         prior.mkdir()
         carry_out(Job(kind="prior", store=store, directory=prior, config=config))
@@ -177,7 +190,7 @@ def processes(folder: Path, repetitions: int) -> Json:
                 kind="round", store=store, directory=_fresh(folder / "round"), number=1, clusters=clusters,
                 previous=prior, config=config.model_copy(update={"engines": engines}),
             )  # fmt: skip
-            carry_out(job)
+            subprocess.run([sys.executable, "-c", TRAIN_A_ROUND], input=job.model_dump_json(), text=True, check=True)
             speed = json.loads((job.directory / "speed.json").read_text())
             rates[name].append(speed["images"] / speed["seconds"])
     return {"batch": config.training.batch, "iterations": ITERATIONS, "images_per_second": rates}

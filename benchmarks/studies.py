@@ -104,6 +104,7 @@ def record_of(study: Study, workspace: Path, settings: list[str] | None = None) 
             "name": study.name,
             "preset": study.preset,
             "settings": changed(preset, Config()),
+            "loss": preset.identity()["loss"],
             "methods": methods,
             "rules": rules,
             "seeds": seeds,

@@ -225,7 +225,9 @@ class Index(Section):
 class Evaluation(Section):
     """Test metrics, their intervals, and the baselines."""
 
-    bootstrap: int = Field(1000, ge=100, description="Bootstrap samples of the test images for each interval.")
+    bootstrap: int = Field(
+        1000, ge=100, description="Bootstrap samples for each interval, of the test images, or of people where known."
+    )
     bce: bool = Field(True, description="Train the BCE baseline: same trunk, same number of images seen.")
     pca: bool = Field(True, description="The rule over principal components of pixels, as a baseline.")
     least_spread: float = Field(0.1, ge=0, lt=1, description="A smaller spread is a collapse and stops the run.")

@@ -48,7 +48,7 @@ class Difference:
         imbalance: (A,), share of an attribute's largest class beyond an even share, |positive rate − ½| for two
             classes, in the test images of all seeds.
         over_seeds: mean difference in mean balanced accuracy, with the t interval over seeds.
-        over_images: the same with the bootstrap interval over test images.
+        over_images: the same with the bootstrap interval over test images, or people where known.
         wins: attributes on which the reference is better.
         against_imbalance: rank correlation over attributes of the gain, meaned over seeds, with the imbalance; None
             for fewer than five attributes, or equal gains.

@@ -32,8 +32,8 @@ COLUMNS: Mapping[str, str] = {
 _SCORES_NOTE = "Percent; mean over {}, in brackets its 95 % t interval over seeds. {} The reference, {}, is in bold."
 _DIFFERENCES_NOTE = (
     "{} minus each method in mean balanced accuracy, points, paired by seed: in brackets the 95 % t interval over "
-    "seeds; over images, the 95 % bootstrap interval. Attributes: in brackets those whose own interval over seeds "
-    "excludes 0. Gain against imbalance: Spearman's ρ over attributes."
+    "seeds; over images, or people where known, the 95 % bootstrap interval. Attributes: in brackets those whose own "
+    "interval over seeds excludes 0. Gain against imbalance: Spearman's ρ over attributes."
 )
 
 
