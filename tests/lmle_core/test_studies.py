@@ -28,11 +28,11 @@ def test_no_two_comparisons_have_a_name_in_common() -> None:
 @each_study
 def test_every_method_sees_as_many_images_whatever_its_settings(study: Study) -> None:
     for config in study.configs().values():
-        seen: dict[bool, set[int]] = {True: set(), False: set()}  # by all rounds, or by the prior alone
+        seen: dict[bool, set[float]] = {True: set(), False: set()}  # by all rounds, or by the prior alone
         for method in (METHODS[name] for name in study.methods):
             for settings in method.trials:
                 own = configured(config, settings)[0]
-                seen[method.rounds].add(images_seen(own, 12_000, rounds=method.rounds))
+                seen[method.rounds].add(images_seen(own, 12_000, rounds=method.rounds) / method.budget)
         assert max(seen[True]) - min(seen[True]) <= 5 * config.training.batch  # whole batches in a round
         assert max(seen[False], default=0) < min(seen[True])
 
