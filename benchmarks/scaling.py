@@ -1,6 +1,6 @@
 """What scaling rests on, measured into records: `python -m benchmarks.scaling kernels workers processes`.
 
-Seconds are processor seconds where a stage computes in one process, since they mean the same on a machine that others use
+Seconds are processor seconds where a stage computes in one process: they mean the same on a machine that others use
 too. Those of training are elapsed.
 """
 

@@ -154,10 +154,10 @@ class Quintuplets(Section):
 class Loss(Section):
     """What a batch is trained on."""
 
-    kind: Literal["hinge", "centroid-margin", "softmax-ratio"] = Field(
-        "hinge",
-        description="The triple-header hinge; in 'batch' mode also angular margins to centroids, or quintuplets by "
-        "soft extremes.",
+    kind: Literal["auto", "hinge", "centroid-margin", "softmax-ratio"] = Field(
+        "auto",
+        description="The triple-header hinge, angular margins to centroids, or quintuplets by soft extremes; 'auto': "
+        "the hinge for one attribute and in 'table' mode, which has no other, and angular margins for several.",
     )
     squared: bool = Field(False, description="Squared distances, as the paper; they collapse easily.")
     margins: tuple[float, float, float] | None = Field(
@@ -308,8 +308,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        if self.quintuplets.mode == "table" and self.loss.kind != "hinge":
-            raise ValueError("quintuplets.mode 'table' trains on loss.kind 'hinge': set it, or mode 'batch'")
+        if self.quintuplets.mode == "table" and self.loss.kind not in {"auto", "hinge"}:
+            raise ValueError("quintuplets.mode 'table' trains on loss.kind 'hinge', or 'auto': set one of the two")
         if self.loss.kind == "softmax-ratio" and self.loss.temperature < LEAST_TEMPERATURE:
             raise ValueError(f"loss.temperature below {LEAST_TEMPERATURE} underflows with loss.kind 'softmax-ratio'")
         if self.loss.kind == "softmax-ratio" and self.loss.adjusted and self.training.costs == "inverse":
@@ -317,6 +317,13 @@ class Config(Section):
         if self.prior.kind == "torchvision" and self.prior.weights is None:
             raise ValueError("prior.kind 'torchvision' needs prior.weights, a state-dict file of the trunk's model")
         return self
+
+    def for_attributes(self, number: int) -> "Config":
+        """This configuration with the loss that is trained on for so many attributes, where it is left to 'auto'."""
+        if self.loss.kind != "auto":
+            return self
+        kind = "hinge" if number == 1 or self.quintuplets.mode == "table" else "centroid-margin"
+        return self.model_copy(update={"loss": self.loss.model_copy(update={"kind": kind})})
 
     def digest(self) -> str:
         """Identifies what the run computes; paths and the sections `APART` do not count."""

@@ -89,7 +89,15 @@ def publish(directory: Path, run: str, parts: Parts, config: Config, code: str, 
     curves = [json.loads((network / "curves.json").read_text()) for network in parts.networks]
     predictions = Predictions.load(parts.evaluation / "predictions.parquet")
     figures = draw_gallery(
-        directory / "figures", test, baselines, curves, store, parts.features, index, predictions, config.loss.ceiling
+        directory / "figures",
+        test,
+        baselines,
+        curves,
+        store,
+        parts.features,
+        index,
+        predictions,
+        config.for_attributes(len(store.attributes)).loss.ceiling,
     )
     write_report(directory / "report.html", summary, figures, command)
 

@@ -23,8 +23,9 @@ PEER_STEPS = 2
 
 def prepare(sample: Sample, images: int) -> Bench:
     """One epoch, against forward and backward on random tensors, and against pytorch-metric-learning's triplets."""
-    config, device, batch = sample.config, sample.device, sample.config.training.batch
+    device, batch = sample.device, sample.config.training.batch
     store = sample.store(sample.scale.faces)
+    config = sample.config.for_attributes(len(store.attributes))
     rows = np.resize(store.rows(TRAIN), images)
     clusters = sample.clusters(images)
     labels = torch.from_numpy(store.labels[rows].astype(np.int64)).to(device)

@@ -68,8 +68,7 @@ def _lmle(name: str, title: str, *trials: Settings, rules: tuple[str, ...] = LML
     )  # fmt: skip
 
 
-_HINGE = {"loss.kind": "hinge"}
-_TABLE = {**_HINGE, "quintuplets.mode": "table"}
+_TABLE = {"loss.kind": "hinge", "quintuplets.mode": "table"}
 _REPAIRED = {**_TABLE, "quintuplets.subset": 1.0, "quintuplets.redraw": 100}
 _CENTROIDS = {"loss.kind": "centroid-margin"}
 _ALL = (
@@ -124,12 +123,13 @@ _ALL = (
         ("features-clusters", "features-nearest-mean"), RATES, cross_entropy.plain, rounds=False,
     ),
     _lmle("shipped", "LMLE at its defaults"),
-    _lmle("lmle-one-cluster", "LMLE, one cluster a class", {**_HINGE, "cluster.per_class": 1}),
-    _lmle("lmle-without-margins", "LMLE without margins", {**_HINGE, "loss.margins": (0.0, 0.0, 0.0)}),
+    _lmle("lmle-one-cluster", "LMLE, one cluster a class", {"cluster.per_class": 1}),
+    _lmle("lmle-without-margins", "LMLE without margins", {"loss.margins": (0.0, 0.0, 0.0), "loss.angles": (0.0, 0.0)}),
     _lmle("lmle-without-bce", "LMLE without BCE in the rounds", {"loss.bce_weight": 0.0},
           rules=CLUSTERS),
     _lmle("lmle-all-candidates", "LMLE, extremes over all of a batch",
-          {**_HINGE, "quintuplets.positives": None, "quintuplets.impostors": None}),
+          {"loss.kind": "hinge", "quintuplets.positives": None, "quintuplets.impostors": None}),
+    _lmle("lmle-hinge", "LMLE, triple-header hinge", {"loss.kind": "hinge"}),
     _lmle("lmle-centroids", "LMLE, angular margins to centroids", _CENTROIDS),
     _lmle("lmle-softmax-ratio", "LMLE, softmax ratio over batch members", {"loss.kind": "softmax-ratio"}),
     _lmle("lmle-minority", "LMLE, minority batches", {"training.sampler": "minority"}),

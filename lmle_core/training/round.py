@@ -57,6 +57,8 @@ def train_round(
     """
     rows = store.rows(TRAIN)
     labels = store.labels[rows].astype(np.int64)
+    attributes = labels.shape[1]
+    config = config.for_attributes(attributes)
     state: dict[str, Any] | None = None
     if number == 1:
         network = starting_network(previous, network_spec(store, config), config.seed)
@@ -69,7 +71,6 @@ def train_round(
     every = config.engines.checkpoint
     seed = (config.seed, 5, number)
     classes = class_count(store.labels)
-    attributes = labels.shape[1]
     sampler = make_sampler(training.sampler, labels, training.batch, training.minority, seed)
     costs = torch.ones(attributes, classes)
     if has_costs(config, attributes):

@@ -94,7 +94,7 @@ def train(
 
 RECIPES: dict[str, dict[str, dict[str, object]]] = {
     "softmax-ratio": {"loss": {"kind": "softmax-ratio"}},
-    "hinge in batch": {"loss": {"bce_weight": 0.0}},
+    "hinge in batch": {"loss": {"kind": "hinge", "bce_weight": 0.0}},
     "centroid margin": {"loss": {"kind": "centroid-margin"}, "quintuplets": {"redraw": 4}},
     "minority batches": {
         "loss": {"kind": "softmax-ratio"},

@@ -54,7 +54,7 @@ def test_a_collapse_stops_the_run_and_names_attributes_and_remedies(tmp_path: Pa
     health = {"spreads": {"Bald": 0.03, "Male": 0.9}, "loss": {"header_1": 0.1, "header_2": 0.2, "header_3": 0.5}}
     (tmp_path / "health.json").write_text(json.dumps(health))
     with pytest.raises(Collapse, match=r"collapsed: .* found Bald 0.030\. The loss is 0.800, against g1 \+ g2 \+ g3"):
-        check_health(reference(tmp_path), Config())
+        check_health(reference(tmp_path), load_config(None, ["loss.kind=hinge"]))
     check_health(reference(tmp_path), load_config(None, ["evaluation.least_spread=0.02"]))
 
 

@@ -38,7 +38,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "prior": {},
     "centroid-margin": {"loss": {"kind": "centroid-margin"}},
     "softmax-ratio": {"loss": {"kind": "softmax-ratio"}},
-    "hinge": {"training": {"sampler": "minority", "minority": 4, "costs": "none"}},
+    "hinge": {"loss": {"kind": "hinge"}, "training": {"sampler": "minority", "minority": 4, "costs": "none"}},
     "table": {"quintuplets": {"mode": "table", "redraw": 4}},
 }
 
