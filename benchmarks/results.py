@@ -35,7 +35,7 @@ On data of its own, which no study draws: faces and digits of seeds from 100 on.
 faces and as many of 12 recipes on digits with 90 % removed, of one to three seeds each, judged on those seeds'
 validation and held-out images. (The digits' source split is the same for all seeds: the handwriting that judged the
 recipe is in the study's test split too, in other views and over other backgrounds. Faces share nothing.) What was
-tried, kept and dropped is in decision [6](decisions/006-centroids-and-log-odds.md).
+tried, kept and dropped is in [decision 6](decisions/006-centroids-and-log-odds.md).
 
 Since then the decision is calibrated, and with one attribute the hinge is the default: two recipes on eleven data
 sets, twelve more on one or two, six of `table` mode on one or two, judged by validation; [decision

@@ -15,8 +15,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -68,14 +69,6 @@ ITERATIONS = 40
 """Of the round that is trained in one process and in two."""
 PROCESSES = {"one process of one thread": (1, 1), "one process of two threads": (1, 2), "two processes of one": (2, 1)}
 """By name: processes, and threads of each."""
-
-
-TRAIN_A_ROUND = """
-import sys
-from lmle_core.distributed.job import Job
-from lmle_core.distributed.launch import carry_out
-carry_out(Job.model_validate_json(sys.stdin.read()))
-"""
 
 
 def kernels(folder: Path, repetitions: int) -> Json:
@@ -190,7 +183,8 @@ def processes(folder: Path, repetitions: int) -> Json:
                 kind="round", store=store, directory=_fresh(folder / "round"), number=1, clusters=clusters,
                 previous=prior, config=config.model_copy(update={"engines": engines}),
             )  # fmt: skip
-            subprocess.run([sys.executable, "-c", TRAIN_A_ROUND], input=job.model_dump_json(), text=True, check=True)
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
+                fresh.submit(carry_out, job).result()
             speed = json.loads((job.directory / "speed.json").read_text())
             rates[name].append(speed["images"] / speed["seconds"])
     return {"batch": config.training.batch, "iterations": ITERATIONS, "images_per_second": rates}

@@ -10,6 +10,7 @@ from lmle_core.comparison import Difference, Estimate, Key, Standing
 from lmle_core.comparison.tables import COLUMNS
 from lmle_core.comparison.wording import markdown_table, percent, signed, signed_interval, title
 from lmle_core.methods.catalogue import METHODS
+from lmle_core.studies import ABLATIONS
 
 RULE_TITLES = {
     "half": "threshold ½",
@@ -27,8 +28,6 @@ RULE_TITLES = {
     "features-nearest-mean": "nearest mean of trunk features",
     "svm": "linear SVMs on trunk features",
 }
-ABLATIONS = tuple(name for name in METHODS if name.startswith(("lmle-", "table")))
-"""LMLE with a part of it changed: no rivals, and in tables of their own."""
 TITLES = {**{name: method.title for name, method in METHODS.items()}, **RULE_TITLES}
 
 _MEASURES = {name: heading for name, heading in COLUMNS.items() if name != "worst_five"}

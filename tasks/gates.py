@@ -118,7 +118,9 @@ def check_health(health: Reference, config: Config) -> None:
         np.array(list(found["spreads"].values())),
         list(found["spreads"]),
         config.evaluation.least_spread,
-        sum(value for name, value in found["loss"].items() if name.startswith("header")) if ceiling else None,
+        sum(value for name, value in found["loss"].items() if name.startswith("header"))
+        if ceiling is not None
+        else None,
         ceiling,
     )
 

@@ -24,7 +24,7 @@ LMLE = replace(METHODS["lmle"], rules=("clusters", "prior"))
 SETTINGS: dict[str, dict[str, Any]] = {
     "bce": {"training.learning_rate": 0.003, "smoothing": 0.1},
     "class-weighted": {"exponent": 0.5},
-    "lmle": {"loss.embedding_weight": 0.5, "quintuplets.positives": 4},
+    "lmle": {"loss.temperature": 0.2, "quintuplets.redraw": 4},
 }
 
 

@@ -29,7 +29,7 @@ def made(classes: int = 2, clean: bool = True) -> dict[str, Any]:
     test = score(labels, ours, NAMES, classes, bootstrap=100).to_json()
     spread = {"mean": 0.6123, "least": 0.4}
     first = {"round": 0, "loss": None, "active_share": None, "spread": spread, "nmi": None}
-    second = {"round": 1, "loss": {"header_1": 0.25}, "active_share": 0.5, "spread": spread, "nmi": 0.8765}
+    second = {"round": 1, "loss": {"class": 0.25}, "active_share": 0.5, "spread": spread, "nmi": 0.8765}
     cells = {"clusters": 24, "empty": 1, "inertia": 0.2, "validation": {"mean_balanced_accuracy": 0.7654}}
     return {
         "schema": 1,
