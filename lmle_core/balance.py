@@ -19,7 +19,7 @@ def check_balance(config: Config, attributes: int) -> None:
 
 
 def _balanced(config: Config, attributes: int) -> bool:
-    loss, sampler = config.for_attributes(attributes).loss, config.training.sampler
+    loss, sampler = config.loss, config.training.sampler
     batches = sampler in {"class-equal", "minority"} or (sampler == "auto" and attributes == 1)
     by_loss = loss.kind == "centroid-margin" or (loss.kind == "softmax-ratio" and loss.adjusted)
     return batches or by_loss or config.quintuplets.mode == "table"

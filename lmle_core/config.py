@@ -144,8 +144,10 @@ class Quintuplets(Section):
         "batch", description="'batch': among a batch's members; 'table': mined over a subset, as in the paper."
     )
     subset: float = Field(0.5, gt=0, le=1, description="'table': share of the training set that is mined.")
-    positives: int | None = Field(6, ge=1, description="Candidates in each own-class set; null: all (exact).")
-    impostors: int | None = Field(54, ge=1, description="Impostor candidates; null: all (exact).")
+    positives: int | None = Field(
+        2, ge=1, description="Candidates in each own-class set; null: all (exact). Many, of hard classes, collapse."
+    )
+    impostors: int | None = Field(1, ge=1, description="Impostor candidates; null: all (exact). Likewise.")
     redraw: int = Field(
         50, ge=1, description="Iterations after which 'table' mines anew, and the centroid margin moves its centroids."
     )
@@ -154,10 +156,8 @@ class Quintuplets(Section):
 class Loss(Section):
     """What a batch is trained on."""
 
-    kind: Literal["auto", "hinge", "centroid-margin", "softmax-ratio"] = Field(
-        "auto",
-        description="The triple-header hinge, angular margins to centroids, or quintuplets by soft extremes; 'auto': "
-        "the hinge for one attribute and in 'table' mode, which has no other, and angular margins for several.",
+    kind: Literal["hinge", "centroid-margin", "softmax-ratio"] = Field(
+        "hinge", description="The triple-header hinge, angular margins to centroids, or quintuplets by soft extremes."
     )
     squared: bool = Field(False, description="Squared distances, as the paper; they collapse easily.")
     margins: tuple[float, float, float] | None = Field(
@@ -177,6 +177,9 @@ class Loss(Section):
     )
     embedding_weight: float = Field(0.3, gt=0, description="Weight of the embedding's loss.")
     bce_weight: float = Field(1.0, ge=0, description="Weight of the multi-task BCE beside the embedding's loss.")
+    bce_margin: float = Field(
+        1.0, ge=0, description="Margin that the BCE, of pre-training too, takes off the label's logit; 0: plain BCE."
+    )
 
     @property
     def ceiling(self) -> float | None:
@@ -308,8 +311,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        if self.quintuplets.mode == "table" and self.loss.kind not in {"auto", "hinge"}:
-            raise ValueError("quintuplets.mode 'table' trains on loss.kind 'hinge', or 'auto': set one of the two")
+        if self.quintuplets.mode == "table" and self.loss.kind != "hinge":
+            raise ValueError("quintuplets.mode 'table' trains on loss.kind 'hinge': set one of the two")
         if self.loss.kind == "softmax-ratio" and self.loss.temperature < LEAST_TEMPERATURE:
             raise ValueError(f"loss.temperature below {LEAST_TEMPERATURE} underflows with loss.kind 'softmax-ratio'")
         if self.loss.kind == "softmax-ratio" and self.loss.adjusted and self.training.costs == "inverse":
@@ -317,13 +320,6 @@ class Config(Section):
         if self.prior.kind == "torchvision" and self.prior.weights is None:
             raise ValueError("prior.kind 'torchvision' needs prior.weights, a state-dict file of the trunk's model")
         return self
-
-    def for_attributes(self, number: int) -> "Config":
-        """This configuration with the loss that is trained on for so many attributes, where it is left to 'auto'."""
-        if self.loss.kind != "auto":
-            return self
-        kind = "hinge" if number == 1 or self.quintuplets.mode == "table" else "centroid-margin"
-        return self.model_copy(update={"loss": self.loss.model_copy(update={"kind": kind})})
 
     def digest(self) -> str:
         """Identifies what the run computes; paths and the sections `APART` do not count."""

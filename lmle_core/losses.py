@@ -224,9 +224,23 @@ def _first(mask: Tensor, size: int) -> Tensor:
     return mask if size >= mask.shape[-1] else mask & (mask.cumsum(-1, dtype=torch.int32) <= size)
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Multi-task cross-entropy, shape (B, A), of logits (B, A, C) and labels (B, A); for two classes it is BCE."""
-    return functional.cross_entropy(logits.flatten(0, 1), labels.flatten().long(), reduction="none").view(labels.shape)
+def cross_entropy(logits: Tensor, labels: Tensor, margins: Tensor | float = 0.0) -> Tensor:
+    """Multi-task cross-entropy with a margin: of the logits after that of its class is taken off the label's.
+
+    Args:
+        logits: shape (B, A, C); for two classes it is BCE.
+        labels: shape (B, A).
+        margins: in units of the logits, of each class, (A, C), or one for all.
+
+    Returns:
+        Unreduced, shape (B, A).
+
+    Source of the margin: Wang et al., Additive Margin Softmax for Face Verification, IEEE SPL 2018, eq. 6, with the
+    ordinary logit in the place of the scaled cosine.
+    """
+    labels = labels.long()
+    own = margins * functional.one_hot(labels, logits.shape[2])
+    return functional.cross_entropy((logits - own).flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
 
 
 def class_costs(labels: Tensor, classes: int) -> Tensor:

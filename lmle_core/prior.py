@@ -41,12 +41,14 @@ class Classification:
     Attributes:
         images: the training images.
         labels: shape (M, A), int64, on the images' device.
+        margin: of the label's logit.
         config: batch size and augmentation.
         seed: what batches and augmentation are drawn from, besides the iteration.
     """
 
     images: DeviceImages
     labels: Tensor
+    margin: float
     config: Config
     seed: tuple[int, ...]
 
@@ -55,7 +57,8 @@ class Classification:
         training = self.config.training
         positions = Uniform(len(self.images), training.batch, self.seed)(iteration)
         logits = forwarded(network, self.images, positions, self.config, (*self.seed, iteration)).logits
-        loss = cross_entropy(logits, self.labels[torch.from_numpy(positions).to(logits.device)]).mean()
+        labels = self.labels[torch.from_numpy(positions).to(logits.device)]
+        loss = cross_entropy(logits, labels, self.margin).mean()
         return loss, {"loss_bce": loss.detach()}
 
 
@@ -111,7 +114,7 @@ def train_classifier(
         progress: called with (iterations done, iterations).
     """
     spec = network_spec(store, config)
-    return _train(store, store.labels, spec, config, device, directory, epochs, progress, decay=True)
+    return _train(store, store.labels, 0.0, spec, config, device, directory, epochs, progress, decay=True)
 
 
 def make_prior(
@@ -126,7 +129,8 @@ def make_prior(
     rows = store.rows(TRAIN)
     if kind == "bce":
         spec, epochs = network_spec(store, config), config.prior.epochs
-        _train(store, store.labels, spec, config, device, directory, epochs, progress, decay=config.prior.decay)
+        margin, decay = config.loss.bce_margin, config.prior.decay
+        _train(store, store.labels, margin, spec, config, device, directory, epochs, progress, decay=decay)
     elif kind == "identity":
         if store.identity is None:
             raise ValueError("prior.kind 'identity' needs identity_CelebA.txt beside the attributes; use 'bce'")
@@ -135,7 +139,7 @@ def make_prior(
         labels[rows, 0] = numbers
         spec = replace(network_spec(store, config), attributes=1, classes=int(numbers.max()) + 1, dimensions=2)
         epochs, decay = config.prior.epochs, config.prior.decay
-        _train(store, labels, spec, config, device, directory, epochs, progress, decay=decay)
+        _train(store, labels, 0.0, spec, config, device, directory, epochs, progress, decay=decay)
     elif kind == "torchvision":
         assert config.prior.weights is not None  # the configuration has made sure
         network = build_network(network_spec(store, config), config.seed)
@@ -175,6 +179,7 @@ def starting_network(prior: Path, spec: NetworkSpec, seed: int) -> Network:
 def _train(
     store: ImageStore,
     labels: np.ndarray,
+    margin: float,
     spec: NetworkSpec,
     config: Config,
     device: torch.device,
@@ -189,7 +194,7 @@ def _train(
     network.heads.requires_grad_(requires_grad=False)  # nothing trains them here
     start_at_class_shares(network, labels[rows])
     targets = torch.from_numpy(labels[rows].astype(np.int64)).to(device)
-    objective = Classification(DeviceImages(store, rows, device), targets, config, (config.seed, 2))
+    objective = Classification(DeviceImages(store, rows, device), targets, margin, config, (config.seed, 2))
     iterations = max(1, round(epochs * len(rows) / config.training.batch))
     trained = optimise(
         network,

@@ -97,7 +97,7 @@ def publish(directory: Path, run: str, parts: Parts, config: Config, code: str, 
         parts.features,
         index,
         predictions,
-        config.for_attributes(len(store.attributes)).loss.ceiling,
+        config.loss.ceiling,
     )
     write_report(directory / "report.html", summary, figures, command)
 

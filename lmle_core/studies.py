@@ -31,7 +31,7 @@ class Study:
         return {name: load_config(self.preset, [*own, *(settings or [])]) for name, own in self.variants.items()}
 
 
-QUICK = ("lmle", "bce", "class-weighted", "logit-adjusted", "ldam", "triplet")
+QUICK = ("lmle", "bce", "class-weighted", "logit-adjusted", "ldam", "additive-margin", "triplet")
 MATTER = (*QUICK, "crl", "clmle")
 ALL = (*MATTER, "resampled", "focal", "triplet-batch-hard", "prior-features")
 ABLATIONS = tuple(name for name in METHODS if name.startswith(("lmle-", "table")))
@@ -51,11 +51,11 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
         for study in (
             Study("faces", "study-faces", MATTER, 3, {"faces": ()}),
             Study("faces-ablation", "study-faces",
-                  _parts("lmle-centroids", "lmle-all-candidates", "lmle-unbalanced"), 3, {"faces-ablation": ()}),
+                  _parts("lmle-easy"), 3, {"faces-ablation": ()}),
             Study("faces-gpu", "study-faces-gpu", ALL, 5, {"faces-gpu": ()}),
             Study("digits", "study-digits", QUICK, 5,
                   {f"digits-{100 * share:.0f}": (f"data.removed={share}",) for share in REMOVED}),
-            Study("digits-ablation", "study-digits", _parts("lmle-hinge"), 5,
+            Study("digits-ablation", "study-digits", _parts("lmle-hard"), 5,
                   {"digits-ablation": (f"data.removed={max(REMOVED)}",)}),
             Study("celeba", "study-celeba", ALL, 5, {"celeba": ()}),
         )

@@ -113,7 +113,7 @@ def check_champion(champion: Reference, store: Reference, config: Config) -> Non
 def check_health(health: Reference, config: Config) -> None:
     """Raise Collapse where an attribute's embedding has collapsed in a round."""
     found = json.loads((Path(health.path) / "health.json").read_text())
-    ceiling = config.for_attributes(len(found["spreads"])).loss.ceiling
+    ceiling = config.loss.ceiling
     refuse_collapse(
         np.array(list(found["spreads"].values())),
         list(found["spreads"]),

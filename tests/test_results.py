@@ -335,17 +335,17 @@ def test_the_page_names_what_is_not_shown_and_links_each_figure(
 
 
 def test_the_parts_of_the_recipe_are_shown_apart_from_its_rivals(tmp_path: Path) -> None:
-    hinge: Key = ("lmle-hinge", METHODS["lmle-hinge"].rules[0])
-    leave(tmp_path, "faces", {OURS: 0.9, ("lmle", "nearest-mean"): 0.85, hinge: 0.7, ("triplet", "knn"): 0.8})
+    part: Key = ("lmle-hard", METHODS["lmle-hard"].rules[0])
+    leave(tmp_path, "faces", {OURS: 0.9, ("lmle", "nearest-mean"): 0.85, part: 0.7, ("triplet", "knn"): 0.8})
     record = StudyRecord.load(keep(find_study("faces"), tmp_path, records=tmp_path))
     page = results.page({"faces": record})
     rivals, _, parts = page.partition("## What each part is worth")
-    hinge_title = METHODS["lmle-hinge"].title
+    part_title = METHODS["lmle-hard"].title
     table = parts.split("## Protocol")[0]
-    assert hinge_title not in rivals
+    assert part_title not in rivals
     assert METHODS["triplet"].title not in table
     rows = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| ")]
-    assert rows == ["| recipe", "| **LMLE**", f"| {hinge_title}", "| LMLE, decided by nearest class mean"]
+    assert rows == ["| recipe", "| **LMLE**", f"| {part_title}", "| LMLE, decided by nearest class mean"]
     assert "results/faces-parts.png" in table
 
 

@@ -25,7 +25,7 @@ def prepare(sample: Sample, images: int) -> Bench:
     """One epoch, against forward and backward on random tensors, and against pytorch-metric-learning's triplets."""
     device, batch = sample.device, sample.config.training.batch
     store = sample.store(sample.scale.faces)
-    config = sample.config.for_attributes(len(store.attributes))
+    config = sample.config
     rows = np.resize(store.rows(TRAIN), images)
     clusters = sample.clusters(images)
     labels = torch.from_numpy(store.labels[rows].astype(np.int64)).to(device)

@@ -68,7 +68,7 @@ def _lmle(name: str, title: str, *trials: Settings, rules: tuple[str, ...] = LML
     )  # fmt: skip
 
 
-_TABLE = {"loss.kind": "hinge", "quintuplets.mode": "table"}
+_TABLE = {"quintuplets.mode": "table"}
 _REPAIRED = {**_TABLE, "quintuplets.subset": 1.0, "quintuplets.redraw": 100}
 _CENTROIDS = {"loss.kind": "centroid-margin"}
 _ALL = (
@@ -93,6 +93,10 @@ _ALL = (
     Method(
         "ldam", "LDAM, deferred re-weighting", "Cao et al., NeurIPS 2019", BALANCED,
         _tried("margin", 0.25, 0.5), cross_entropy.label_margin,
+    ),
+    Method(
+        "additive-margin", "additive margin", "Wang et al., IEEE SPL 2018; LMLE's classifier alone",
+        THRESHOLDS, _tried("margin", 1.0, 2.0), cross_entropy.additive_margin,
     ),
     Method(
         "logit-adjusted", "logit adjustment", "Menon et al., ICLR 2021; Ren et al., NeurIPS 2020",
@@ -124,12 +128,16 @@ _ALL = (
     ),
     _lmle("shipped", "LMLE at its defaults"),
     _lmle("lmle-one-cluster", "LMLE, one cluster a class", {"cluster.per_class": 1}),
-    _lmle("lmle-without-margins", "LMLE without margins", {"loss.margins": (0.0, 0.0, 0.0), "loss.angles": (0.0, 0.0)}),
+    _lmle("lmle-without-margins", "LMLE without margins", {"loss.margins": (0.0, 0.0, 0.0)}),
     _lmle("lmle-without-bce", "LMLE without BCE in the rounds", {"loss.bce_weight": 0.0},
           rules=CLUSTERS),
+    _lmle("lmle-without-bce-margin", "LMLE, BCE without a margin", {"loss.bce_margin": 0.0}),
+    _lmle("lmle-easy", "LMLE, extremes over 2 and 1 candidates",
+          {"quintuplets.positives": 2, "quintuplets.impostors": 1}),
+    _lmle("lmle-hard", "LMLE, extremes over 6 and 54 candidates",
+          {"quintuplets.positives": 6, "quintuplets.impostors": 54}),
     _lmle("lmle-all-candidates", "LMLE, extremes over all of a batch",
-          {"loss.kind": "hinge", "quintuplets.positives": None, "quintuplets.impostors": None}),
-    _lmle("lmle-hinge", "LMLE, triple-header hinge", {"loss.kind": "hinge"}),
+          {"quintuplets.positives": None, "quintuplets.impostors": None}),
     _lmle("lmle-centroids", "LMLE, angular margins to centroids", _CENTROIDS),
     _lmle("lmle-softmax-ratio", "LMLE, softmax ratio over batch members", {"loss.kind": "softmax-ratio"}),
     _lmle("lmle-minority", "LMLE, minority batches", {"training.sampler": "minority"}),
@@ -142,7 +150,7 @@ _ALL = (
           budget=64 / 24),
     _lmle("table-literal", "table mode by the letter",
           {**_TABLE, "quintuplets.positives": None, "quintuplets.impostors": None, "loss.squared": True,
-           "loss.margins": None, "loss.embedding_weight": 1.0, "loss.bce_weight": 0.0},
+           "loss.margins": None, "loss.embedding_weight": 1.0, "loss.bce_weight": 0.0, "loss.bce_margin": 0.0},
           rules=("clusters", "nearest-mean")),
 )  # fmt: skip
 
@@ -150,8 +158,8 @@ METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method
 """By name, the shipped recipe first."""
 
 DEFAULT_METHODS = (
-    "lmle", "bce", "class-weighted", "resampled", "focal", "ldam", "logit-adjusted", "triplet", "crl", "clmle",
-    "prior-features",
+    "lmle", "bce", "class-weighted", "resampled", "focal", "ldam", "additive-margin", "logit-adjusted", "triplet",
+    "crl", "clmle", "prior-features",
 )  # fmt: skip
 
 

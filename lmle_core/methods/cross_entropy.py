@@ -77,10 +77,15 @@ def label_margin(lesson: Lesson, *, margin: float = 0.5, scale: float = 10.0) ->
     weights = effective_weights(lesson.shares, len(lesson.images))
 
     def loss(logits: Tensor, labels: Tensor, iteration: int) -> Tensor:
-        unweighted = margin_cross_entropy(logits, labels, margins)
+        unweighted = cross_entropy(logits, labels, margins)
         return unweighted if iteration < DEFERRED * lesson.iterations else of_class(weights, labels) * unweighted
 
     return OverLogits(lesson, lesson.uniform, loss)
+
+
+def additive_margin(lesson: Lesson, *, margin: float = 1.0) -> OverLogits:
+    """Cross-entropy after a margin is taken off the label's logit; see `lmle_core.losses.cross_entropy`."""
+    return OverLogits(lesson, lesson.uniform, lambda z, y, _: cross_entropy(z, y, margin))
 
 
 def logit_adjusted(lesson: Lesson, *, strength: float = 1.0) -> OverLogits:
@@ -118,12 +123,6 @@ def focal_loss(logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
     """
     surprise = cross_entropy(logits, labels)
     return (-torch.expm1(-surprise)).clamp(min=1e-12) ** gamma * surprise
-
-
-def margin_cross_entropy(logits: Tensor, labels: Tensor, margins: Tensor) -> Tensor:
-    """Cross-entropy, shape (B, A), after the margin of its class, of (A, C), is taken off the label's logit."""
-    own = functional.one_hot(labels, logits.shape[2]) * margins
-    return cross_entropy(logits - own, labels)
 
 
 def of_class(values: Tensor, labels: Tensor) -> Tensor:

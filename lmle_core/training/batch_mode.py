@@ -59,7 +59,7 @@ def weighed(round_: Round, output: Output, picks: Tensor, headers: Headers) -> t
     total = loss.embedding_weight * (costs * headers.total).mean()
     figures = figures_of(headers, loss.kind)
     if loss.bce_weight:
-        bce = cross_entropy(output.logits, labels)
+        bce = cross_entropy(output.logits, labels, loss.bce_margin)
         total = total + loss.bce_weight * bce.mean()
         figures["loss_bce"] = bce.detach().mean()
     return total, figures

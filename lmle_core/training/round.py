@@ -58,7 +58,6 @@ def train_round(
     rows = store.rows(TRAIN)
     labels = store.labels[rows].astype(np.int64)
     attributes = labels.shape[1]
-    config = config.for_attributes(attributes)
     state: dict[str, Any] | None = None
     if number == 1:
         network = starting_network(previous, network_spec(store, config), config.seed)

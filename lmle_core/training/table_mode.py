@@ -64,7 +64,8 @@ class TableObjective:
         loss = config.loss.embedding_weight * headers.total.mean()
         figures = figures_of(headers, "hinge")
         if config.loss.bce_weight:
-            bce = cross_entropy(output.logits, self.round.labels[self.round.on_device(unique)])
+            labels = self.round.labels[self.round.on_device(unique)]
+            bce = cross_entropy(output.logits, labels, config.loss.bce_margin)
             loss = loss + config.loss.bce_weight * bce.mean()
             figures["loss_bce"] = bce.detach().mean()
         return loss, figures

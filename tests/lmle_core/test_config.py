@@ -18,7 +18,7 @@ def test_every_preset_is_valid_and_differs_from_the_defaults(preset: str) -> Non
     [
         ("training.round=2", "training: unknown name 'round'; did you mean 'rounds'?"),
         ("trainin.rounds=2", "unknown name 'trainin'; did you mean 'training'?"),
-        ("loss.kind=hinges", "is not one of auto, hinge, centroid-margin, softmax-ratio; did you mean 'hinge'?"),
+        ("loss.kind=hinges", "is not one of hinge, centroid-margin, softmax-ratio; did you mean 'hinge'?"),
         ("data.source=digit", "data.source: 'digit' is not one of faces, digits; did you mean 'digits'?"),
         ("data.removed=1", "data.removed: Input should be less than 1 (got 1)"),
         ("data.held_out=[0.5, 0.5]", "two positive shares that sum to less than 1, found (0.5, 0.5)"),
@@ -57,18 +57,17 @@ def test_settings_that_contradict_each_other_are_refused(settings: list[str], me
 
 
 @pytest.mark.parametrize(
-    ("settings", "attributes", "kind"),
+    ("settings", "ceiling"),
     [
-        ([], 1, "hinge"), ([], 40, "centroid-margin"), (["quintuplets.mode=table"], 40, "hinge"),
-        (["loss.kind=softmax-ratio"], 1, "softmax-ratio"), (["loss.kind=hinge"], 40, "hinge"),
+        ([], 0.8),
+        (["loss.margins=[0.1, 0.1, 0.3]"], 0.5),
+        (["loss.margins=null"], None),
+        (["loss.kind=softmax-ratio"], None),
     ],
-)  # fmt: skip
-def test_the_loss_is_chosen_by_the_number_of_attributes(settings: list[str], attributes: int, kind: str) -> None:
-    config = load_config(None, settings)
-    chosen = config.for_attributes(attributes)
-    assert chosen.loss.kind == kind
-    assert chosen.loss.ceiling == (pytest.approx(0.8) if kind == "hinge" else None)
-    assert config.loss.ceiling is None or config.loss.kind == "hinge"
+)
+def test_only_a_hinge_of_given_margins_has_a_ceiling(settings: list[str], ceiling: float | None) -> None:
+    found = load_config(None, settings).loss.ceiling
+    assert found == (None if ceiling is None else pytest.approx(ceiling))
 
 
 def test_presets_come_by_name_or_path(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_a_run_has_a_parent_with_scores_and_a_child_for_each_round(
     assert parent["tags"]["lmle.config"] == Config().digest()
     assert parent["data"] == ["d" * 32]
     assert parent["parameters"]["training.rounds"] == "2"
-    assert parent["parameters"]["loss.kind"] == "auto"
+    assert parent["parameters"]["loss.kind"] == "hinge"
     assert not [name for name in parent["parameters"] if name.startswith("engines")]
     assert parent["files"] == {"attributes.json": [], "figures": ["figures/bars.png"], "summary.json": []}
     assert child["tags"]["mlflow.parentRunId"] == tracker.run_id

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lmle_core.config import Config
-from lmle_core.losses import class_costs
+from lmle_core.losses import class_costs, cross_entropy
 from lmle_core.methods import cross_entropy as objectives
 from lmle_core.methods.cross_entropy import OverLogits
 from lmle_core.methods.method import Lesson
@@ -68,15 +68,16 @@ def test_the_focal_loss_of_a_certain_answer_has_a_finite_gradient() -> None:
 @settings(max_examples=20, deadline=None)
 def test_a_margin_is_taken_off_the_logit_of_the_label_alone(seed: int) -> None:
     logits, labels = drawn(seed)
-    margins = 10 * objectives.class_margins(SHARES, 0.5)
+    of_class = 10 * objectives.class_margins(SHARES, 0.5)
 
-    def one(p: list[float], y: int, a: int) -> float:
-        powers = [each * math.exp(-float(margins[a, c]) * (c == y)) for c, each in enumerate(p)]
+    def one(p: list[float], y: int, margin: float) -> float:
+        powers = [each * math.exp(-margin * (c == y)) for c, each in enumerate(p)]
         return -math.log(powers[y] / math.fsum(powers))
 
-    np.testing.assert_allclose(
-        objectives.margin_cross_entropy(logits, labels, margins), looped(logits, labels, one), rtol=1e-6
-    )
+    slow = looped(logits, labels, lambda p, y, a: one(p, y, float(of_class[a, y])))
+    np.testing.assert_allclose(cross_entropy(logits, labels, of_class), slow, rtol=1e-6)
+    slow = looped(logits, labels, lambda p, y, _: one(p, y, 1.5))
+    np.testing.assert_allclose(cross_entropy(logits, labels, 1.5), slow, rtol=1e-6)
 
 
 def test_margins_go_by_the_fourth_root_and_the_rarest_class_has_the_largest() -> None:
@@ -116,6 +117,7 @@ OBJECTIVES: dict[str, Callable[[Lesson], OverLogits]] = {
     "class-weighted": objectives.class_weighted,
     "focal": objectives.focal,
     "label-margin": objectives.label_margin,
+    "additive-margin": objectives.additive_margin,
     "logit-adjusted": objectives.logit_adjusted,
     "resampled": objectives.resampled,
 }
@@ -131,13 +133,18 @@ def test_an_objective_depends_on_network_and_iteration_alone(name: str, faces_st
     assert not torch.equal(first(network, 7)[0], first(network, 6)[0])
 
 
-def test_plain_cross_entropy_is_the_objective_of_pre_training(faces_store: ImageStore, small: Config) -> None:
+@pytest.mark.parametrize("margin", [0.0, 1.0])
+def test_pre_training_is_cross_entropy_with_a_margin_and_the_baseline_without(
+    faces_store: ImageStore, small: Config, margin: float
+) -> None:
     network = build_network(NetworkSpec("six-layer", 4, 3, 2, 8), 0).eval()
     lesson = lesson_of(faces_store, small)
-    peer = Classification(lesson.images, lesson.labels, small, lesson.seed)
-    loss, figures = objectives.plain(lesson)(network, 4)
+    peer = Classification(lesson.images, lesson.labels, margin, small, lesson.seed)
+    loss, figures = objectives.additive_margin(lesson, margin=margin)(network, 4)
+    plain, _ = objectives.plain(lesson)(network, 4)
     assert torch.equal(loss, peer(network, 4)[0])
-    assert torch.equal(figures["loss_cross_entropy"], loss.detach())
+    assert torch.equal(figures["loss_cross_entropy"], plain.detach())
+    assert (loss > plain) == (margin > 0)
 
 
 def test_weights_join_the_margins_in_the_last_fifth(faces_store: ImageStore, small: Config) -> None:
