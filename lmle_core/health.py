@@ -38,10 +38,10 @@ class Collapse(RuntimeError):  # noqa: N818 - the name of what happened
         elif loss is not None:
             message += f" The loss is {loss:.3f}."
         message += (
-            " Start from pre-trained features (prior.kind bce), train on plain distances (loss.squared false) with "
-            "larger margins (loss.margins), at a lower training.learning_rate, or with loss.kind centroid-margin; in "
-            "table mode, cut the candidates down (quintuplets.positives, quintuplets.impostors) and redraw them more "
-            "often."
+            " Start from pre-trained features (prior.kind bce), train on plain distances (loss.squared false) over "
+            "fewer candidates (quintuplets.positives, quintuplets.impostors) with larger margins (loss.margins), at a "
+            "lower training.learning_rate, or with loss.kind centroid-margin; in table mode, redraw the candidates "
+            "more often (quintuplets.redraw)."
         )
         super().__init__(message)
 
