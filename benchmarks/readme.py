@@ -17,7 +17,7 @@ _INTRODUCTION = """What LMLE was to reach against strong baselines, and what it 
 with 95 % intervals over seeds:"""
 
 _TERMS = """BCE is binary cross-entropy, CE cross-entropy; at ½, and at the training prior: a class is decided on above
-probability ½, and above its share in training. The spread of an embedding is 1 where it is uniform on the sphere, and
+probability ½, and above its share in training. Spread is the least of all attributes' embeddings, 1 where uniform on the sphere, and
 under 0.1 where it has collapsed. `table` and `batch` are modes of mining quintuplets ([method](docs/method.md))."""
 
 

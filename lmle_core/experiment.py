@@ -99,7 +99,7 @@ def run_experiment(
             ranking=rank(truth.labels, on_test),
             ranking_clean=None if clean is None else rank(clean, on_test),
             validation=mean_balanced_accuracy(valid.labels, on_valid),
-            spread=float(spread([valid.embeddings]).mean()) if method.embeds else None,
+            spread=float(spread([valid.embeddings]).min()) if method.embeds else None,
             seconds=seconds,
             images_seen=seen,
             predictions=decided,

@@ -70,7 +70,7 @@ class Experiment:
         ranking: ranking metrics on the labels as annotated.
         ranking_clean: on the clean labels.
         validation: mean balanced accuracy on the validation split, 0 to 1.
-        spread: of the embedding, 1: uniform on the sphere; None for a method without one.
+        spread: the least of the attributes' embeddings, 1: uniform on the sphere; None for a method without one.
         seconds: of training.
         images_seen: images that training forwarded, repeats counted.
         predictions: (n, A) int8, decided classes of the test images.

@@ -91,7 +91,7 @@ class Standing:
         scores: estimate of each of MEASURES on the labels as annotated; None where it does not apply.
         clean: likewise on the clean labels; None where these are not known.
         validation: mean balanced accuracy on the validation split.
-        spread: of the embedding; None without one.
+        spread: the least of the attributes' embeddings; None without one.
         seconds: of training.
         images_seen: in training, mean over seeds.
         difference: the reference minus this one on the labels as annotated; None for the reference itself.
