@@ -18,7 +18,8 @@ with 95 % intervals over seeds:"""
 
 _TERMS = """BCE is binary cross-entropy, CE cross-entropy; at ½, and at the training prior: a class is decided on above
 probability ½, and above its share in training. Spread is the least of all attributes' embeddings, 1 where they are
-uniform on the sphere, and under 0.1 where one has collapsed. `table` and `batch` are modes of mining quintuplets ([method](docs/method.md))."""
+uniform on the sphere, and under 0.1 where one has collapsed. `table` and `batch` are modes of mining quintuplets
+([method](docs/method.md))."""
 
 
 def rendered(readme: str, records: Mapping[str, StudyRecord]) -> str:

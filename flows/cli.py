@@ -16,6 +16,7 @@ from infra.settings import workspace_path
 
 if TYPE_CHECKING:
     from lmle_core.location import Location
+    from tasks.champions import Champions
 
 app = typer.Typer(
     name="lmle",
@@ -96,14 +97,9 @@ def retrain(
 @app.command()
 def champions(model: Model = "lmle", workspace: Workspace = None) -> None:
     """List the versions that are or were champion, in the order in which they became so."""
-    from flows.local import use_services
     from flows.tables import print_champions
-    from lmle_core.config import Engines
-    from tasks.champions import Champions
 
-    space = workspace_path(workspace)
-    use_services(space)
-    found = Champions.open(Engines(model=model), space)
+    found = _champions(model, workspace_path(workspace))
     print_champions(found.history(), found.current())
 
 
@@ -114,13 +110,10 @@ def rollback(
     workspace: Workspace = None,
 ) -> None:
     """Make the previous champion the champion again; called twice, it goes back once."""
-    from flows.local import use_services
-    from lmle_core.config import Engines
-    from tasks.champions import Champions, deciding
+    from tasks.champions import deciding
 
     space = workspace_path(workspace)
-    use_services(space)
-    found = Champions.open(Engines(model=model), space)
+    found = _champions(model, space)
     with deciding(space, wait=False):
         version, moved = found.roll_back(to)
     print(f"models:/{model}@champion {'is version' if moved else 'was brought back before: version'} {version.number}")
@@ -435,6 +428,19 @@ def bench(
 def _names(entries: Iterable[str]) -> tuple[str, ...]:
     """Names of an option that may be repeated, each a name or several with commas between."""
     return tuple(name for entry in entries for name in entry.split(","))
+
+
+def _champions(model: str, workspace: Path) -> "Champions":
+    """The champions of a model in the workspace's store of MLflow. Raises TrackingError where that does not answer."""
+    from flows.local import use_services
+    from lmle_core.config import Engines
+    from tasks.champions import Champions
+    from tasks.mlflow_store import answering_uri
+
+    use_services(workspace)
+    engines = Engines(model=model)
+    answering_uri(engines, workspace)
+    return Champions.open(engines, workspace)
 
 
 def _laid_over(

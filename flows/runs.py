@@ -76,12 +76,12 @@ def find_model_run(workspace: Path, name: str) -> Run:
         return find_run(workspace, name)
     from flows.local import use_services
     from lmle_core.config import Engines
-    from tasks.mlflow_store import TrackingError, tracking_uri
+    from tasks.mlflow_store import TrackingError, answering_uri
     from tasks.models import run_of
 
     use_services(workspace)
     try:
-        return find_run(workspace, run_of(name, tracking_uri(Engines(), workspace)))
+        return find_run(workspace, run_of(name, answering_uri(Engines(), workspace)))
     except TrackingError as error:
         raise UsageError(str(error)) from None
 
@@ -133,12 +133,12 @@ def model_directory(workspace: Path, name: str, engines: "Engines | None" = None
         return (Path(name) if (Path(name) / "model").is_dir() else find_run(workspace, name).path).resolve()
     from flows.local import use_services
     from lmle_core.config import Engines
-    from tasks.mlflow_store import TrackingError, tracking_uri
+    from tasks.mlflow_store import TrackingError, answering_uri
     from tasks.models import fetch_model
 
     use_services(workspace)
     try:
-        return fetch_model(name, tracking_uri(engines or Engines(), workspace), workspace)
+        return fetch_model(name, answering_uri(engines or Engines(), workspace), workspace)
     except TrackingError as error:
         raise UsageError(str(error)) from None
 

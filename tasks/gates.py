@@ -16,7 +16,7 @@ from lmle_core.network import SIX_LAYER, check_trunk
 from lmle_core.prior import class_count, network_spec
 from lmle_core.sampling import make_sampler
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
-from tasks.mlflow_store import check_reachable, connect, tracking_uri
+from tasks.mlflow_store import answering_uri, connect
 
 
 class UnusableDataError(ValueError):
@@ -47,9 +47,7 @@ def check_settings(config: Config) -> None:
 
 def check_tracking(config: Config, workspace: Path) -> None:
     """Refuse a store of MLflow's that cannot be reached, before any stage. Raises TrackingError."""
-    uri = tracking_uri(config.engines, workspace)
-    check_reachable(uri)
-    connect(uri)
+    connect(answering_uri(config.engines, workspace))
 
 
 def check_data(store: Reference, config: Config) -> None:

@@ -72,6 +72,13 @@ def connect(uri: str) -> tuple[Any, Any]:
     return mlflow, mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
+def answering_uri(engines: Engines, workspace: Path) -> str:
+    """The address as of `tracking_uri`. Raises TrackingError where nothing answers there."""
+    uri = tracking_uri(engines, workspace)
+    check_reachable(uri)
+    return uri
+
+
 def check_reachable(uri: str) -> None:
     """Ask once whether anything listens at an address, where MLflow itself would ask for minutes.
 

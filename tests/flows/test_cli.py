@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,6 +98,28 @@ def test_every_wrong_entry_is_named_at_once(lmle: Lmle) -> None:
     assert ended.code == 2
     assert "did you mean 'epochs'?" in ended.err
     assert "did you mean 'hinge'?" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("champions",), 4),
+        (("rollback",), 4),
+        (("predict", "models:/lmle@champion", "images"), 2),
+        (("neighbours", "models:/lmle@champion", "images/b.jpg"), 2),
+    ],
+)
+@pytest.mark.usefixtures("images")
+def test_a_store_that_does_not_answer_is_told_at_once(
+    lmle: Lmle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: tuple[str, ...], code: int
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.chdir(tmp_path)
+    begun = time.perf_counter()
+    ended = lmle(*arguments)
+    assert ended.code == code
+    assert "MLflow's store does not answer at http://127.0.0.1:9" in ended.err
+    assert time.perf_counter() - begun < 30  # where MLflow itself asks for minutes
 
 
 def test_debug_shows_where(lmle: Lmle, monkeypatch: pytest.MonkeyPatch) -> None:
