@@ -227,7 +227,7 @@ def test_the_record_has_a_child_for_each_round_and_few_metrics(first: Finished) 
         "mean_balanced_accuracy",
         "spread",
         "nmi",
-        "loss_class",
+        "loss_header_1",
         "active_share",
         "learning_rate",
         "images_per_second",
