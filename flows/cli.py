@@ -145,7 +145,7 @@ def compare(
 
 @app.command()
 def study(
-    name: Annotated[str, typer.Argument(help="faces, faces-gpu, digits, either -ablation, or celeba with --data.")],
+    name: Annotated[str, typer.Argument(help="faces, digits, digits-90, faces-ablation, …")],
     seeds: Annotated[int | None, typer.Option(min=1, help="Instead of the study's own number.")] = None,
     methods: Annotated[list[str] | None, typer.Option("--methods", "-m", help="Instead of the study's own.")] = None,
     data: DataFolder = None,

@@ -147,7 +147,9 @@ class Quintuplets(Section):
     positives: int | None = Field(
         2, ge=1, description="Candidates in each own-class set; null: all (exact). Many, of hard classes, collapse."
     )
-    impostors: int | None = Field(1, ge=1, description="Impostor candidates; null: all (exact). Likewise.")
+    impostors: int | None = Field(
+        1, ge=1, description="Impostor candidates; null: all (exact). Many, of hard classes, collapse."
+    )
     redraw: int = Field(
         50, ge=1, description="Iterations after which 'table' mines anew, and the centroid margin moves its centroids."
     )
@@ -178,7 +180,9 @@ class Loss(Section):
     embedding_weight: float = Field(0.3, gt=0, description="Weight of the embedding's loss.")
     bce_weight: float = Field(1.0, ge=0, description="Weight of the multi-task BCE beside the embedding's loss.")
     bce_margin: float = Field(
-        1.0, ge=0, description="Margin that the BCE, of pre-training too, takes off the label's logit; 0: plain BCE."
+        1.0,
+        ge=0,
+        description="Taken off the label's logit in BCE, in units of logits, and in pre-training by BCE; 0: plain.",
     )
 
     @property

@@ -41,7 +41,7 @@ class Classification:
     Attributes:
         images: the training images.
         labels: shape (M, A), int64, on the images' device.
-        margin: of the label's logit.
+        margin: taken off the label's logit, as in `cross_entropy`; 0 for plain BCE.
         config: batch size and augmentation.
         seed: what batches and augmentation are drawn from, besides the iteration.
     """
@@ -114,7 +114,7 @@ def train_classifier(
         progress: called with (iterations done, iterations).
     """
     spec = network_spec(store, config)
-    return _train(store, store.labels, 0.0, spec, config, device, directory, epochs, progress, decay=True)
+    return _train(store, store.labels, spec, config, device, directory, epochs, progress, decay=True)
 
 
 def make_prior(
@@ -130,7 +130,7 @@ def make_prior(
     if kind == "bce":
         spec, epochs = network_spec(store, config), config.prior.epochs
         margin, decay = config.loss.bce_margin, config.prior.decay
-        _train(store, store.labels, margin, spec, config, device, directory, epochs, progress, decay=decay)
+        _train(store, store.labels, spec, config, device, directory, epochs, progress, margin=margin, decay=decay)
     elif kind == "identity":
         if store.identity is None:
             raise ValueError("prior.kind 'identity' needs identity_CelebA.txt beside the attributes; use 'bce'")
@@ -139,7 +139,7 @@ def make_prior(
         labels[rows, 0] = numbers
         spec = replace(network_spec(store, config), attributes=1, classes=int(numbers.max()) + 1, dimensions=2)
         epochs, decay = config.prior.epochs, config.prior.decay
-        _train(store, labels, 0.0, spec, config, device, directory, epochs, progress, decay=decay)
+        _train(store, labels, spec, config, device, directory, epochs, progress, decay=decay)
     elif kind == "torchvision":
         assert config.prior.weights is not None  # the configuration has made sure
         network = build_network(network_spec(store, config), config.seed)
@@ -179,7 +179,6 @@ def starting_network(prior: Path, spec: NetworkSpec, seed: int) -> Network:
 def _train(
     store: ImageStore,
     labels: np.ndarray,
-    margin: float,
     spec: NetworkSpec,
     config: Config,
     device: torch.device,
@@ -187,6 +186,7 @@ def _train(
     epochs: float,
     progress: Progress | None,
     *,
+    margin: float = 0.0,
     decay: bool,
 ) -> Trained:
     rows = store.rows(TRAIN)

@@ -1,7 +1,7 @@
 """The studies: data, budget, methods and seeds; a study has a comparison for each of its variants."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from lmle_core.config import Config, ConfigError, load_config
@@ -39,7 +39,7 @@ ABLATIONS = tuple(name for name in METHODS if name.startswith(("lmle-", "table")
 
 
 def _parts(*without: str) -> tuple[str, ...]:
-    """What is shipped and its ablations, but for those that change nothing, or more than a part, of a study's loss."""
+    """What is shipped and its ablations, but for those that change nothing of a study."""
     return ("shipped", *(name for name in ABLATIONS if name not in without))
 
 
@@ -64,7 +64,15 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
 
 
 def find_study(name: str) -> Study:
-    """A study by its name. Raises ConfigError for an unknown one."""
-    if name not in STUDIES:
-        raise ConfigError(f"unknown study {name!r}: expected {', '.join(STUDIES)}")
-    return STUDIES[name]
+    """A study by its name, or by that of one of its comparisons, then with this one alone.
+
+    Raises:
+        ConfigError: for an unknown name.
+    """
+    if name in STUDIES:
+        return STUDIES[name]
+    for study in STUDIES.values():
+        if name in study.variants:
+            return replace(study, variants={name: study.variants[name]})
+    names = dict.fromkeys(name for study in STUDIES.values() for name in (study.name, *study.variants))
+    raise ConfigError(f"unknown study {name!r}: expected {', '.join(names)}")

@@ -96,7 +96,8 @@ _ALL = (
     ),
     Method(
         "additive-margin", "additive margin", "Wang et al., IEEE SPL 2018; LMLE's classifier alone",
-        THRESHOLDS, _tried("margin", 1.0, 2.0), cross_entropy.additive_margin,
+        ("calibrated", "optimum", "prior", "half", "features-clusters"), _tried("margin", 1.0, 2.0),
+        cross_entropy.additive_margin,
     ),
     Method(
         "logit-adjusted", "logit adjustment", "Menon et al., ICLR 2021; Ren et al., NeurIPS 2020",
@@ -119,7 +120,8 @@ _ALL = (
     ),
     _lmle(
         "clmle", "CLMLE",
-        *({**_CENTROIDS, "loss.bce_weight": 0.0, "loss.angles": angles} for angles in ((0.05, 0.02), (0.2, 0.1))),
+        *({**_CENTROIDS, "loss.bce_weight": 0.0, "loss.bce_margin": 0.0, "loss.angles": angles}
+          for angles in ((0.05, 0.02), (0.2, 0.1))),
         rules=CLUSTERS,
     ),
     Method(
@@ -128,7 +130,7 @@ _ALL = (
     ),
     _lmle("shipped", "LMLE at its defaults"),
     _lmle("lmle-one-cluster", "LMLE, one cluster a class", {"cluster.per_class": 1}),
-    _lmle("lmle-without-margins", "LMLE without margins", {"loss.margins": (0.0, 0.0, 0.0)}),
+    _lmle("lmle-without-margins", "LMLE, hinge without margins", {"loss.margins": (0.0, 0.0, 0.0)}),
     _lmle("lmle-without-bce", "LMLE without BCE in the rounds", {"loss.bce_weight": 0.0},
           rules=CLUSTERS),
     _lmle("lmle-without-bce-margin", "LMLE, BCE without a margin", {"loss.bce_margin": 0.0}),

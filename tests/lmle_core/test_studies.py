@@ -57,6 +57,13 @@ def test_further_settings_are_laid_over_every_comparison(study: Study) -> None:
         study.configs(["trainin.batch=32"])
 
 
+def test_one_comparison_of_a_study_is_had_by_its_name() -> None:
+    whole, one = find_study("digits"), find_study("digits-40")
+    assert list(one.variants) == ["digits-40"]
+    assert one.configs()["digits-40"] == whole.configs()["digits-40"]
+    assert (one.name, one.methods, one.seeds) == (whole.name, whole.methods, whole.seeds)
+
+
 def test_an_unknown_study_is_answered_with_those_there_are() -> None:
     with pytest.raises(ConfigError, match="unknown study 'digit': expected faces, "):
         find_study("digit")
