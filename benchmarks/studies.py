@@ -20,6 +20,8 @@ from lmle_core.studies import STUDIES, Study, find_study
 RECORDS = Path(__file__).parent / "records"
 PARTS = ("comparison", "trials", "samples")
 """Files of a comparison that a record keeps."""
+RECIPE = ("trunk", "prior", "cluster", "quintuplets", "loss", "training", "index")
+"""Sections of the configuration that comparisons of one record have in common."""
 DIGITS = 5
 """Decimals kept: 0.001 of a point of accuracy."""
 
@@ -55,7 +57,7 @@ def keep(
     """Write the record of a study; one of that day is replaced.
 
     Of a study of several comparisons, those that the workspace lacks are taken over from the newest record, with its
-    date and revision, where that has the same methods, rules, seeds and settings.
+    date and revision, where that has the same methods, rules, seeds, settings and defaults.
 
     Args:
         study: of `lmle_core.studies`.
@@ -104,7 +106,7 @@ def record_of(study: Study, workspace: Path, settings: list[str] | None = None) 
             "name": study.name,
             "preset": study.preset,
             "settings": changed(preset, Config()),
-            "loss": preset.identity()["loss"],
+            "recipe": {section: preset.identity()[section] for section in RECIPE},
             "methods": methods,
             "rules": rules,
             "seeds": seeds,

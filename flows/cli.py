@@ -435,12 +435,9 @@ def _champions(model: str, workspace: Path) -> "Champions":
     from flows.local import use_services
     from lmle_core.config import Engines
     from tasks.champions import Champions
-    from tasks.mlflow_store import answering_uri
 
     use_services(workspace)
-    engines = Engines(model=model)
-    answering_uri(engines, workspace)
-    return Champions.open(engines, workspace)
+    return Champions.open(Engines(model=model), workspace)
 
 
 def _laid_over(

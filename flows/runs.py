@@ -80,8 +80,9 @@ def find_model_run(workspace: Path, name: str) -> Run:
     from tasks.models import run_of
 
     use_services(workspace)
+    uri = answering_uri(Engines(), workspace)
     try:
-        return find_run(workspace, run_of(name, answering_uri(Engines(), workspace)))
+        return find_run(workspace, run_of(name, uri))
     except TrackingError as error:
         raise UsageError(str(error)) from None
 
@@ -137,8 +138,9 @@ def model_directory(workspace: Path, name: str, engines: "Engines | None" = None
     from tasks.models import fetch_model
 
     use_services(workspace)
+    uri = answering_uri(engines or Engines(), workspace)
     try:
-        return fetch_model(name, answering_uri(engines or Engines(), workspace), workspace)
+        return fetch_model(name, uri, workspace)
     except TrackingError as error:
         raise UsageError(str(error)) from None
 

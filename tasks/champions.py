@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from lmle_core.artefact import Reference
 from lmle_core.config import Engines
-from tasks.mlflow_store import TrackingError, connect, shown, tracking_uri
+from tasks.mlflow_store import TrackingError, answering_uri, connect, shown
 from tasks.models import fetch_logged
 from tasks.registry import CHAMPION, PROMOTED_AT, now
 
@@ -88,8 +88,8 @@ class Champions:
 
     @classmethod
     def open(cls, engines: Engines, workspace: Path) -> Self:
-        """Those of the configured model, in the configured store."""
-        uri = tracking_uri(engines, workspace)
+        """Those of the configured model, in the configured store. Raises TrackingError where that does not answer."""
+        uri = answering_uri(engines, workspace)
         return cls(connect(uri)[1], uri, engines.model)
 
     def current(self) -> Version | None:

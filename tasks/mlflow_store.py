@@ -83,13 +83,18 @@ def check_reachable(uri: str) -> None:
     """Ask once whether anything listens at an address, where MLflow itself would ask for minutes.
 
     Raises:
-        TrackingError: if nothing does. A file, and what is behind a proxy or a socket, is not asked.
+        TrackingError: if nothing does, or it is no address. A file, and what is behind a proxy or a socket, is not
+            asked.
     """
     parts = urlsplit(uri)
+    try:
+        named = parts.port
+    except ValueError as error:
+        raise TrackingError(f"MLflow's store {shown(uri)}: {error}") from None
     if not parts.hostname or (getproxies().get(parts.scheme) and not proxy_bypass(parts.hostname)):
         return
     kind = parts.scheme.partition("+")[0]
-    port = parts.port or PORTS.get(kind)
+    port = named or PORTS.get(kind)
     if port is None:
         return
     try:

@@ -101,23 +101,24 @@ def test_every_wrong_entry_is_named_at_once(lmle: Lmle) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code"),
+    "arguments",
     [
-        (("champions",), 4),
-        (("rollback",), 4),
-        (("predict", "models:/lmle@champion", "images"), 2),
-        (("neighbours", "models:/lmle@champion", "images/b.jpg"), 2),
+        ("champions",),
+        ("rollback",),
+        ("predict", "models:/lmle@champion", "images"),
+        ("neighbours", "models:/lmle@champion", "images/b.jpg"),
     ],
 )
 @pytest.mark.usefixtures("images")
 def test_a_store_that_does_not_answer_is_told_at_once(
-    lmle: Lmle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: tuple[str, ...], code: int
+    lmle: Lmle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")  # an address behind a proxy is not asked
     monkeypatch.chdir(tmp_path)
     begun = time.perf_counter()
     ended = lmle(*arguments)
-    assert ended.code == code
+    assert ended.code == 4
     assert "MLflow's store does not answer at http://127.0.0.1:9" in ended.err
     assert time.perf_counter() - begun < 30  # where MLflow itself asks for minutes
 

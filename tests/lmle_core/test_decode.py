@@ -8,7 +8,7 @@ import pytest
 import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from lmle_core.decode import Geometry, centre_window, decode, fit, load, reduction
 from lmle_core.faces.files import render
@@ -44,6 +44,29 @@ def test_the_two_jpeg_decoders_agree() -> None:
     data = jpeg(3)
     other = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
     assert np.abs(decode(data).astype(int) - other).max() <= 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("form", "mode"), [("JPEG", "RGB"), ("JPEG", "CMYK"), ("PNG", "RGB")])
+def test_the_orientation_of_a_camera_is_applied_as_pillow_does(form: str, mode: str, orientation: int) -> None:
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    data = encoded(form, mode, exif=tags)
+    with Image.open(io.BytesIO(data)) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB")).astype(int)
+    assert expected.shape == ((44, 36, 3) if orientation < 5 else (36, 44, 3))
+    assert np.abs(decode(data).astype(int) - expected).max() <= 1
+    geometry = Geometry(16, 12, "centre")  # not to scale, and far smaller: decoded at half size
+    stored = load(data, geometry).astype(int)
+    assert np.abs(stored - fit(expected.astype(np.uint8), *geometry)).mean() < 6
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_tags_that_cannot_be_read_turn_nothing() -> None:
+    data = encoded("JPEG", quality=95)
+    junk = b"Exif\0\0MM\0\x2a\xff\xff\xff\xff"
+    tagged = data[:2] + b"\xff\xe1" + (len(junk) + 2).to_bytes(2) + junk + data[2:]
+    assert np.array_equal(decode(tagged), decode(data))
 
 
 @settings(max_examples=60, deadline=None)

@@ -106,6 +106,14 @@ def test_scores_are_those_of_the_predictions_on_both_kinds_of_labels(
                 assert row.total_accuracy == pytest.approx(hits, abs=1e-6)
 
 
+def test_the_spread_is_the_least_of_the_attributes(method: Method, directory: Path, faces_store: ImageStore) -> None:
+    found = Experiment.load(directory, method.rules[0]).spread
+    vectors = outputs_of(network_of(directory), faces_store, faces_store.rows(VALID), CPU).embeddings
+    each = [np.sqrt(vectors[:, a].astype(np.float64).var(0).sum()) for a in range(vectors.shape[1])]
+    assert found == (pytest.approx(min(each), abs=1e-6) if method.embeds else None)
+    assert max(each) > min(each) + 1e-4
+
+
 def test_predictions_are_the_rules_over_the_stored_network(
     method: Method, directory: Path, faces_store: ImageStore
 ) -> None:

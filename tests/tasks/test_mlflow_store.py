@@ -11,7 +11,7 @@ import pytest
 from lmle_core.config import Config, Engines
 from tasks.champions import Champions, RollbackError
 from tasks.gates import check_tracking
-from tasks.mlflow_store import TrackingError, connect, own_store, shown, tracking_uri
+from tasks.mlflow_store import TrackingError, answering_uri, connect, own_store, shown, tracking_uri
 from tasks.models import fetch_model, run_of
 
 
@@ -85,3 +85,8 @@ def test_a_new_store_is_made_without_a_word(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (tmp_path / "new" / "mlflow.db").is_file()
+
+
+def test_an_address_that_is_none_is_told_with_its_fault(tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match=r"http://lmle:\*\*\*@db:99999: Port out of range"):
+        answering_uri(Engines(tracking_uri="http://lmle:secret@db:99999"), tmp_path)

@@ -3,6 +3,7 @@ from pathlib import Path
 
 from lmle_core.artefact import Reference
 from lmle_core.config import Config, parse_config
+from tasks import prior
 from tasks.cache import StagePolicy
 from tasks.pipeline import Stages
 from tasks.train import train
@@ -45,3 +46,9 @@ def test_the_rule_of_promotion_changes_no_run_and_another_start_does(tmp_path: P
         policy.key({"store": STORE, "clusters": STORE, "previous": start, "number": 1}) for start in (STORE, *starts)
     }
     assert len(keys) == 3
+
+
+def test_pre_training_sees_the_margin_of_the_classifier_and_the_baseline_does_not() -> None:
+    plain, other = Config(), parse_config({"loss": {"bce_margin": 2.5}})
+    assert other.view(*prior.VIEW).loss.bce_margin == 2.5
+    assert plain.view(*prior.BCE_VIEW).digest() == other.view(*prior.BCE_VIEW).digest()

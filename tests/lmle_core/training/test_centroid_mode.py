@@ -39,8 +39,8 @@ def centroid_config() -> Config:
     )
 
 
-@pytest.fixture
-def round_(faces_store: ImageStore) -> Round:
+def round_of(faces_store: ImageStore, config: Config) -> Round:
+    """Of three attributes, in clusters drawn at random within each class."""
     rows = faces_store.rows(TRAIN)
     labels = faces_store.labels[rows].astype(np.int64)
     draw = np.random.default_rng(3)
@@ -56,9 +56,14 @@ def round_(faces_store: ImageStore) -> Round:
         shares=torch.from_numpy(shares).float(),
         costs=torch.ones(3, 2),
         margins=torch.zeros(3, 3, 2),
-        config=centroid_config(),
+        config=config,
         seed=(0, 5, 1),
     )
+
+
+@pytest.fixture
+def round_(faces_store: ImageStore) -> Round:
+    return round_of(faces_store, centroid_config())
 
 
 @pytest.fixture
