@@ -45,6 +45,11 @@ def network_of(store: ImageStore, config: Config) -> tuple[Network, Network]:
     return network, deepcopy(network)
 
 
+def one_quintuplet(distances: list[float | None]) -> QuintupletDistances:
+    own, near, far, impostor = (torch.tensor([each or 0.0], dtype=torch.float64) for each in distances)
+    return QuintupletDistances(own, near, far, impostor, torch.tensor([[each is not None for each in distances]]))
+
+
 def entropy_loop(logits: Tensor, labels: Tensor, margin: float) -> float:
     total = 0.0
     for row, truth in zip(logits.detach().double(), labels, strict=True):
@@ -69,9 +74,7 @@ def test_the_loss_over_batch_members_is_its_equation(faces_store: ImageStore) ->
     hinge = 0.0
     for index, found in enumerate(quintuplets):  # by attribute, then image
         a, image = divmod(index, len(positions))
-        distances = torch.tensor([0.0 if each is None else each for each in found], dtype=torch.float64)
-        present = torch.tensor([[each is not None for each in found]])
-        (parts,) = hinge_loop(QuintupletDistances(*distances[:, None], present), list(MARGINS))
+        (parts,) = hinge_loop(one_quintuplet(found), list(MARGINS))
         hinge += COSTS[a, labels[image, a]].item() * sum(parts) / len(quintuplets)
     entropy = entropy_loop(output.logits, labels, 0.8)
     assert value.item() == pytest.approx(0.6 * hinge + 0.5 * entropy, rel=1e-4)
@@ -97,11 +100,9 @@ def test_the_loss_of_mined_quintuplets_is_its_equation(faces_store: ImageStore) 
     vectors = dict(zip(images.tolist(), output.embeddings.detach().double(), strict=True))
     hinge = 0.0
     for a, row in zip(table.attribute[picks], members.tolist(), strict=True):
-        distances = [0.0 if other < 0 else (vectors[row[0]][a] - vectors[other][a]).norm().item() for other in row[1:]]
-        found = QuintupletDistances(
-            *torch.tensor(distances, dtype=torch.float64)[:, None], torch.tensor([[other >= 0 for other in row[1:]]])
-        )
-        hinge += sum(hinge_loop(found, list(MARGINS))[0]) / len(picks)
+        found = [None if i < 0 else (vectors[row[0]][a] - vectors[i][a]).norm().item() for i in row[1:]]
+        (parts,) = hinge_loop(one_quintuplet(found), list(MARGINS))
+        hinge += sum(parts) / len(picks)
     entropy = entropy_loop(output.logits, round_.labels[torch.from_numpy(images)], 0.8)
     assert value.item() == pytest.approx(0.6 * hinge + 0.5 * entropy, rel=1e-4)
     assert figures["loss_bce"].item() == pytest.approx(entropy, rel=1e-4)
