@@ -39,14 +39,12 @@ def _faces(study: str, comparison: str) -> tuple[Claim, ...]:
     )
 
 
-def _table_mode(study: str, comparison: str) -> Claim:
-    return Within(
-        study,
-        "`table` mode, repaired, with 2⅔ times the images, near `batch` mode",
-        comparison,
-        "table-longer",
-        0.03,
-        10,
+def _table_mode(study: str, comparison: str) -> tuple[Claim, ...]:
+    """With as many images, and with more, which its cost allows."""
+    near = "`table` mode, repaired, near `batch` mode"
+    return (
+        Within(study, f"{near}, with as many images", comparison, "table", 0.03, 10),
+        Within(study, f"{near}, with 2⅔ times the images", comparison, "table-longer", 0.03, 10),
     )
 
 
@@ -58,10 +56,10 @@ CLAIMS: tuple[Claim, ...] = (
     LosesLess("digits, 0 → 90 %", "loses less than the triplet", "digits-0", "digits-90", TRIPLET[0], 0.05),
     *_faces("faces", "faces"),
     KeepsSpread("everywhere", "no collapse in any seed", 0.3),
-    _table_mode("faces", "faces-ablation"),
-    _table_mode("digits, 90 % removed", "digits-ablation"),
+    *_table_mode("faces", "faces-ablation"),
+    *_table_mode("digits, 90 % removed", "digits-ablation"),
 )
-"""In the order in which they were set."""
+"""In the order in which they were set; `table` mode with more images was added later."""
 
 GPU_CLAIMS = _faces("faces, GPU", "faces-gpu")
 """The same of the larger study, shown where there is a record of it."""

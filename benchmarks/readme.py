@@ -14,7 +14,8 @@ STUDIES = ("faces-gpu", "faces", "digits")
 """Whose methods are shown: the first of these that has a record."""
 
 _INTRODUCTION = """What LMLE was to reach against strong baselines, and what it reaches, in points of balanced accuracy
-with 95 % intervals over seeds:"""
+with 95 % intervals over seeds. Faces are drawings, with the attributes of CelebA; digits are handwritten, over
+photographs, with a share of the images of half of the classes removed."""
 
 _TERMS = """BCE is binary cross-entropy, CE cross-entropy; at ½, and at the training prior: a class is decided on above
 probability ½, and above its share in training. Spread is the least of all attributes' embeddings, 1 where they are
@@ -38,11 +39,7 @@ def rendered(readme: str, records: Mapping[str, StudyRecord]) -> str:
 
 def section(records: Mapping[str, StudyRecord]) -> str:
     """What was to be reached and whether it is, and the methods of one study."""
-    parts = [
-        _INTRODUCTION,
-        claims_table(comparisons(records), brief=True),
-        _TERMS,
-    ]
+    parts = [_INTRODUCTION, claims_table(comparisons(records), brief=True), _TERMS, _notes(records)]
     shown = next((records[name] for name in STUDIES if name in records), None)
     if shown is not None:
         measured = list(shown.comparisons.values())[-1]  # of digits, the most imbalanced
@@ -51,12 +48,19 @@ def section(records: Mapping[str, StudyRecord]) -> str:
     return "\n\n".join(parts)
 
 
+def _notes(records: Mapping[str, StudyRecord]) -> str:
+    """Seeds of each study, and what a reader has to know of its record."""
+    seeds = ", ".join(f"{name} {len(record.seeds)}" for name, record in records.items())
+    notes = [f"\n- {name}: {record.note}" for name, record in records.items() if record.note]
+    return f"Seeds: {seeds}.{''.join(notes)}"
+
+
 def _caption(record: StudyRecord, measured: Measured) -> str:
     compared = measured.comparison
     return (
         f"Methods of the comparison {measured.name}, each by its own rule, percent; {seeds_text(compared.seeds)}, "
         f"{images_each(compared.images)}\nCommand: `{record.command}`;\n"
-        f"record: `benchmarks/records/{record.directory}/record.json`.{f' {record.note}' if record.note else ''}"
+        f"record: `benchmarks/records/{record.directory}/record.json`."
     )
 
 

@@ -20,10 +20,10 @@ UNMEASURED = """One worker process against two, and what a task costs the schedu
 SPREAD = """The same work over one worker process and over two. As far as two take no more processor seconds than one,
 only the scheduler's part is lost by spreading. Elapsed seconds are those of a machine that did other work too."""
 
-DIVIDED = """A round of training at the default settings, in one process and in two that share each batch and
-exchange outputs and gradients ([several processes](distributed.md)), by gloo on one machine; elapsed seconds, each
-training in fresh processes. What two lose against one of two threads is the price of the exchange, and of the loss that
-each of them computes whole."""
+DIVIDED = """A round of training at the default settings of its record's revision, in one process and in two that share
+each batch and exchange outputs and gradients ([several processes](distributed.md)), by gloo on one machine; elapsed
+seconds, each training in fresh processes. What two lose against one of two threads is the price of the exchange, and of
+the loss that each of them computes whole."""
 
 ASSUMED = """A GPU is taken to do a stage's operations as much faster than a core as it does more float32 operations in
 a second. A small network reaches less, bfloat16 more. A record of a stage on a GPU (`python -m benchmarks --scale

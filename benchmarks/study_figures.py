@@ -11,7 +11,7 @@ from benchmarks.study_tables import TITLES, own_rules
 from lmle_core.comparison import Comparison
 from lmle_core.figures.comparison import accuracy_against_removed, differences, gains_against_imbalance
 
-MAIN_RIVALS = ("triplet", "bce", "class-weighted", "logit-adjusted", "crl", "clmle")
+MAIN_RIVALS = ("triplet", "bce", "class-weighted", "logit-adjusted", "ldam", "additive-margin")
 """Those whose gains are drawn against imbalance: a page of six panels."""
 REMOVED = "data.removed"
 """The setting that tells the comparisons of the digits study apart."""
@@ -60,7 +60,7 @@ def comparison_drawings(measured: Measured) -> list[Drawing]:
     made = [Drawing(f"{measured.name}-differences.png", text, lambda: differences(own, TITLES))]
     main = limited(own, MAIN_RIVALS)
     if any(each.difference is not None and each.difference.against_imbalance is not None for each in main.standings):
-        text = f"Gain on each attribute against its imbalance, {measured.name}"
+        text = f"Gain on each attribute against its imbalance, over six rivals, {measured.name}"
         made.append(Drawing(f"{measured.name}-gains.png", text, lambda: gains_against_imbalance(main, TITLES)[0]))
     return made
 

@@ -9,7 +9,7 @@ from tasks.dask_cluster import ADDRESS_VARIABLE
 from tasks.mining import pays, seconds_saved
 from tasks.workers import Workers
 
-EXACT, POOLED = Pools(None, None), Pools(6, 54)
+EXACT, POOLED, EASY = Pools(None, None), Pools(6, 54), Pools(2, 1)
 
 
 def test_what_is_saved_is_the_computation_less_the_reading() -> None:
@@ -20,7 +20,13 @@ def test_what_is_saved_is_the_computation_less_the_reading() -> None:
 
 @pytest.mark.parametrize(
     ("pools", "here", "there", "images"),
-    [(EXACT, 2, 8, 15_000), (EXACT, 16, 32, 110_000), (POOLED, 2, 32, 10_000), (POOLED, 16, 64, None)],
+    [
+        (EXACT, 2, 8, 15_000),
+        (EXACT, 16, 32, 110_000),
+        (POOLED, 2, 32, 10_000),
+        (POOLED, 16, 64, None),
+        (EASY, 2, 1000, None),
+    ],
 )
 def test_where_it_pays(pools: Pools, here: int, there: int, images: int | None) -> None:
     """With 40 attributes of 64 dimensions; None: nowhere, since reading takes longer."""
