@@ -210,7 +210,10 @@ def _accuracies(records: Path) -> list[str]:
         lines.append(f"| {path.parent.name} | {revision} | {' | '.join(cells)} |")
     if not lines:
         return []
-    explained = "Percent, the mean and each seed. What is fast must not cost accuracy.\n"
+    explained = (
+        "Percent, the mean and each seed, of the recipe of that revision: what is fast must not cost accuracy. Today's "
+        "recipe is in [results](../docs/results.md).\n"
+    )
     return [
         "## Balanced accuracy of whole runs\n",
         explained,
