@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lmle_core.losses import Headers, batch_quintuplet_distances, cross_entropy, softmax_ratio, triple_header_hinge
+from lmle_core.batch_quintuplets import batch_quintuplet_distances
+from lmle_core.losses import Headers, cross_entropy, softmax_ratio, triple_header_hinge
 from lmle_core.network import Network, Output
 from lmle_core.prior import forwarded
 from lmle_core.sampling import Sampler

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch.nn import functional
 
+from lmle_core.batch_quintuplets import batch_quintuplet_distances
 from lmle_core.config import Config
 from lmle_core.health import spread
-from lmle_core.losses import batch_quintuplet_distances, triple_header_hinge
+from lmle_core.losses import triple_header_hinge
 
 IMAGES, FEATURES = 512, 16
 MARGINS = (0.1, 0.2, 0.5)

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from lmle_core.batch_quintuplets import batch_quintuplet_distances
 from lmle_core.clusters import cluster
 from lmle_core.config import Config
 from lmle_core.features import NetworkEncoder
 from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
-from lmle_core.losses import batch_quintuplet_distances, softmax_ratio
+from lmle_core.losses import softmax_ratio
 from lmle_core.network import build_network, load_network
 from lmle_core.prior import make_prior, network_spec
 from lmle_core.quintuplets import mine

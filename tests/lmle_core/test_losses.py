@@ -10,7 +10,6 @@ from torch.nn import functional
 
 from lmle_core.losses import (
     QuintupletDistances,
-    batch_quintuplet_distances,
     class_costs,
     cross_entropy,
     euclidean,
@@ -127,112 +126,6 @@ def test_softmax_ratio_masks_empty_sets_and_has_finite_gradients() -> None:
     assert headers.valid.tolist() == [[True, True, True, False], [False] * 4]
     headers.total.sum().backward()  # type: ignore[no-untyped-call]
     assert embeddings.grad is not None and embeddings.grad.isfinite().all()
-
-
-def quintuplet_loop(embeddings: Tensor, clusters: Tensor, cluster_class: Tensor) -> list[list[float | None]]:
-    images, attributes, _ = embeddings.shape
-    rows: list[list[float | None]] = []
-    for a in range(attributes):
-        for i in range(images):
-            own, outside, other = [], [], []
-            for j in range(images):
-                distance = (embeddings[i, a] - embeddings[j, a]).norm().item()
-                if cluster_class[a, clusters[j, a]] != cluster_class[a, clusters[i, a]]:
-                    other.append(distance)
-                elif clusters[j, a] != clusters[i, a]:
-                    outside.append(distance)
-                elif j != i:
-                    own.append(distance)
-            rows.append(
-                [
-                    max(own, default=None),
-                    min(outside, default=None),
-                    max(outside, default=None),
-                    min(other, default=None),
-                ]
-            )
-    return rows
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_quintuplets_of_a_batch_are_the_extremes_when_the_pool_is_everyone(seed: int) -> None:
-    embeddings, clusters, cluster_class = batch(seed)
-    found = batch_quintuplet_distances(
-        embeddings, clusters, cluster_class, positives=12, impostors=12, generator=torch.Generator().manual_seed(0)
-    )
-    for index, expected in enumerate(quintuplet_loop(embeddings, clusters, cluster_class)):
-        for part in range(4):
-            assert bool(found.present[index, part]) == (expected[part] is not None)
-            if expected[part] is not None:
-                assert found[part][index].item() == pytest.approx(expected[part], abs=1e-6)
-
-
-def test_a_smaller_pool_is_never_more_extreme_and_depends_on_the_generator_alone() -> None:
-    embeddings, clusters, cluster_class = batch(1, images=40)
-
-    def distances(positives: int, impostors: int, seed: int) -> QuintupletDistances:
-        generator = torch.Generator().manual_seed(seed)
-        return batch_quintuplet_distances(
-            embeddings, clusters, cluster_class, positives=positives, impostors=impostors, generator=generator
-        )
-
-    everyone, few, again, other = distances(40, 40, 0), distances(2, 5, 0), distances(2, 5, 0), distances(2, 5, 1)
-    assert torch.equal(everyone.present, few.present)
-    assert (few.own_cluster <= everyone.own_cluster).all() and (few.far_cluster <= everyone.far_cluster).all()
-    assert (few.near_cluster >= everyone.near_cluster).all() and (few.impostor >= everyone.impostor).all()
-    assert all(torch.equal(a, b) for a, b in zip(few, again, strict=True))
-    assert not torch.equal(few.impostor, other.impostor)
-
-
-def test_embeddings_that_are_no_numbers_make_no_quintuplet_absent() -> None:
-    embeddings, clusters, cluster_class = batch(3)
-    whole, broken = (
-        batch_quintuplet_distances(
-            each, clusters, cluster_class, positives=4, impostors=4, generator=torch.Generator().manual_seed(0)
-        )
-        for each in (embeddings, torch.full_like(embeddings, torch.nan))
-    )
-    assert torch.equal(whole.present, broken.present)
-    assert triple_header_hinge(broken, torch.tensor([0.1, 0.2, 0.5])).total.isnan().any()
-
-
-def test_every_candidate_is_as_likely_to_be_in_the_pool() -> None:
-    vectors = functional.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [1.0, 0.3], [0.0, 1.0]]), dim=-1)
-    generator = torch.Generator().manual_seed(0)
-    drawn = []
-    for _ in range(600):
-        found = batch_quintuplet_distances(
-            vectors[:, None], torch.tensor([[0], [0], [0], [0], [1]]), torch.tensor([[0, 1]]),
-            positives=1, impostors=1, generator=generator,
-        )  # fmt: skip
-        drawn.append(round(found.own_cluster[0].item(), 4))
-    counts = [drawn.count(round((vectors[0] - vectors[other]).norm().item(), 4)) for other in (1, 2, 3)]
-    assert sum(counts) == 600
-    assert sum((count - 200) ** 2 / 200 for count in counts) < 13.8  # χ² of two degrees of freedom, 0.1 %
-
-
-def test_the_gradient_of_a_quintuplet_is_that_of_its_distances() -> None:
-    embeddings, clusters, cluster_class = batch(2)
-    embeddings.requires_grad_()
-    found = batch_quintuplet_distances(
-        embeddings, clusters, cluster_class, positives=12, impostors=12, generator=torch.Generator().manual_seed(0)
-    )
-    (gradient,) = torch.autograd.grad(triple_header_hinge(found, torch.tensor([0.1, 0.2, 0.5])).total.sum(), embeddings)
-    moved = torch.zeros_like(embeddings)
-    step = 1e-6
-    for place in np.ndindex(*embeddings.shape):
-        with torch.no_grad():
-            losses = []
-            for sign in (step, -step):
-                shifted = embeddings.detach().clone()
-                shifted[place] += sign
-                each = batch_quintuplet_distances(
-                    shifted, clusters, cluster_class, positives=12, impostors=12,
-                    generator=torch.Generator().manual_seed(1),
-                )  # fmt: skip
-                losses.append(triple_header_hinge(each, torch.tensor([0.1, 0.2, 0.5])).total.sum().item())
-            moved[place] = (losses[0] - losses[1]) / (2 * step)
-    assert torch.allclose(gradient, moved, atol=1e-5)
 
 
 def test_distance_matches_the_norm_and_its_gradient_is_finite_at_zero() -> None:

@@ -17,7 +17,8 @@ from lmle_core.store import ImageStore
 from lmle_core.training.batch_mode import BatchObjective
 from lmle_core.training.context import Round
 from lmle_core.training.table_mode import TableObjective, mine_quintuplets
-from tests.lmle_core.test_losses import hinge_loop, quintuplet_loop
+from tests.lmle_core.test_batch_quintuplets import quintuplet_loop
+from tests.lmle_core.test_losses import hinge_loop
 from tests.lmle_core.training.test_centroid_mode import CLASSES, CPU, round_of
 
 MARGINS = (0.1, 0.2, 0.5)
