@@ -41,8 +41,8 @@ Since then the decision is calibrated and the hinge is the default: two recipes 
 twelve more on one or two, six of `table` mode on one or two, judged by validation, [decision
 8](decisions/008-the-hinge.md), which was not blind: an ablation on three seeds of the study of digits had shown the
 hinge ahead, on test images, too. For several attributes, and for the classifier's margin, 24 recipes on faces and eight
-on digits, of one to three seeds, judged by validation, [decision 9](decisions/009-easy-quintuplets-and-a-margin.md). That
-digits have no margin was decided when a run with one was known on the study's test images.
+on digits, of one to three seeds, judged by validation, [decision 9](decisions/009-easy-quintuplets-and-a-margin.md).
+That digits have no margin was decided when a run with one was known on the study's test images.
 """
 """How the shipped recipe was searched for: how many recipes and trials, on which data, and what was learned."""
 
