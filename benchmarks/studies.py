@@ -57,7 +57,7 @@ def keep(
     """Write the record of a study; one of that day is replaced.
 
     Of a study of several comparisons, those that the workspace lacks are taken over from the newest record, with its
-    date and revision, where that has the same methods, rules, seeds, settings and defaults.
+    date and revision, where that has the same seeds, settings and defaults, and no method or rule that this one lacks.
 
     Args:
         study: of `lmle_core.studies`.
@@ -121,7 +121,10 @@ def record_of(study: Study, workspace: Path, settings: list[str] | None = None) 
 
 def _take_over(record: Json, older: Json, study: Study) -> None:
     """Add an older record's comparisons to those of a new one; they come in the study's order."""
-    if rounded(record["study"]) != older["study"]:
+    ours, theirs = rounded(record["study"]), older["study"]
+    apart = {"methods", "rules"}
+    same = all(ours[key] == theirs.get(key) for key in ours.keys() - apart)
+    if not same or not theirs["rules"].items() <= ours["rules"].items():
         return
     of = {"date": older["date"], "revision": older["environment"]["revision"]}
     both = {name: {"taken_over": of, **each} for name, each in older["comparisons"].items()} | record["comparisons"]

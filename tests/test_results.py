@@ -172,6 +172,19 @@ def test_what_a_workspace_lacks_is_taken_over_from_the_record_before(workspace: 
     assert "Of 2020-01-01, revision 01234567: digits-90." in results.machine(record)
 
 
+@pytest.mark.parametrize(("more", "taken"), [({("bce", "prior"): 0.85}, True), ({}, True), (None, False)])
+def test_a_record_of_fewer_methods_is_taken_over_and_one_of_more_is_not(
+    more: dict[Key, float | np.ndarray] | None, taken: bool, workspace: Path, tmp_path: Path
+) -> None:
+    few: dict[Key, float | np.ndarray] = {OURS: 0.9, ("triplet", "knn"): 0.8}
+    many: dict[Key, float | np.ndarray] = {**few, ("bce", "prior"): 0.85}
+    leave(tmp_path / "one", "digits-90", many if more is None else few, classes=3)
+    leave(tmp_path / "other", "digits-0", few if more is None else {**few, **more}, classes=3)
+    keep(find_study("digits"), tmp_path / "one", records=tmp_path / "records")
+    record = StudyRecord.load(keep(find_study("digits"), tmp_path / "other", records=tmp_path / "records"))
+    assert ("digits-90" in record.comparisons) == taken
+
+
 def test_comparisons_of_different_commands_are_no_study(workspace: Path, tmp_path: Path) -> None:
     for name in find_study("digits").variants:
         leave(tmp_path, name, {OURS: 0.9, ("bce", "half"): 0.8}, classes=3)
