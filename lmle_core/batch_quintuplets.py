@@ -77,8 +77,8 @@ def _of_few(
     similarity = (embeddings[:, :, None] * vectors).sum(-1)
     there = torch.cat([torch.arange(pool, device=order.device) < size[..., None] for pool, size, *_ in sets], dim=2)
     pools = [pool for pool, *_ in sets]
-    least = [each.amin(2) for each in torch.where(there, similarity, torch.inf).split(pools, dim=2)]
-    greatest = [each.amax(2) for each in torch.where(there, similarity, -torch.inf).split(pools, dim=2)]
+    least = [each.amin(2) for each in torch.split(torch.where(there, similarity, torch.inf), pools, dim=2)]
+    greatest = [each.amax(2) for each in torch.split(torch.where(there, similarity, -torch.inf), pools, dim=2)]
     has_own, has_outside, has_impostor = (size > 0 for _, size, *_ in sets)
     return (
         torch.stack([least[0], greatest[1], least[1], greatest[2]], dim=2),
