@@ -37,21 +37,20 @@ def batch_quintuplet_distances(
     candidates than the pool holds, all are in it.
     """
     of = _of_few if max(positives, impostors) <= FEW else _of_many
-    similarity, present = of(embeddings.transpose(0, 1), clusters.T, cluster_class, positives, impostors, generator)
+    pools = (positives, positives, impostors)
+    similarity, present = of(embeddings.transpose(0, 1), clusters.T, cluster_class, pools, generator)
     distances = torch.where(present, euclidean(similarity, squared=squared), 0.0)
     own_cluster, near_cluster, far_cluster, impostor = distances.flatten(0, 1).unbind(1)
     return QuintupletDistances(own_cluster, near_cluster, far_cluster, impostor, present.flatten(0, 1))
 
 
 def _of_few(
-    embeddings: Tensor,
-    clusters: Tensor,
-    cluster_class: Tensor,
-    positives: int,
-    impostors: int,
-    generator: torch.Generator,
+    embeddings: Tensor, clusters: Tensor, cluster_class: Tensor, pools: tuple[int, ...], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Cosine similarity of each anchor and its four members, and which there are, both (A, B, 4); takes O(B log B)."""
+    """Cosine similarity of each anchor and its four members, and which there are, both (A, B, 4); takes O(B log B).
+
+    `pools` are the most candidates in the own cluster, in the own class outside it, and in other classes.
+    """
     attributes, number, width = embeddings.shape
     classes = torch.gather(cluster_class, 1, clusters)
     # In the order of class and cluster, each set of candidates lies together in a circle: its class, or the batch.
@@ -61,25 +60,27 @@ def _of_few(
     start, stop = (torch.searchsorted(ordered, key, right=right) for right in (False, True))
     first, last = (torch.searchsorted(by_class, classes, right=right) for right in (False, True))
     place = torch.empty_like(order).scatter_(1, order, torch.arange(number, device=order.device).expand_as(order))
-    everyone = torch.full_like(last, number)
-    sets = (  # candidates, and the circle: where it begins, its size, and where in it the candidates begin
-        (positives, stop - start - 1, start, stop - start, place - start + 1),
-        (positives, last - first - (stop - start), first, last - first, stop - first),
-        (impostors, number - (last - first), torch.zeros_like(last), everyone, last),
+    sizes = (stop - start - 1, last - first - (stop - start), number - (last - first))
+    circles = (  # where each begins, its size, and where in it the candidates begin
+        (start, stop - start, place - start + 1),
+        (first, last - first, stop - first),
+        (torch.zeros_like(last), torch.full_like(last, number), last),
     )
     places = [
         origin[..., None] + (begin[..., None] + _distinct(size, pool, generator)) % circle[..., None]
-        for pool, size, origin, circle, begin in sets
+        for size, pool, (origin, circle, begin) in zip(sizes, pools, circles, strict=True)
     ]
     members = order.gather(1, torch.cat(places, dim=2).flatten(1))  # (A, B · candidates)
     rows = members + torch.arange(0, attributes * number, number, device=order.device)[:, None]
     vectors = embeddings.reshape(-1, width).index_select(0, rows.flatten()).view(attributes, number, -1, width)
     similarity = (embeddings[:, :, None] * vectors).sum(-1)
-    there = torch.cat([torch.arange(pool, device=order.device) < size[..., None] for pool, size, *_ in sets], dim=2)
-    pools = [pool for pool, *_ in sets]
-    least = [each.amin(2) for each in torch.split(torch.where(there, similarity, torch.inf), pools, dim=2)]
-    greatest = [each.amax(2) for each in torch.split(torch.where(there, similarity, -torch.inf), pools, dim=2)]
-    has_own, has_outside, has_impostor = (size > 0 for _, size, *_ in sets)
+    there = torch.cat(
+        [torch.arange(pool, device=order.device) < size[..., None] for size, pool in zip(sizes, pools, strict=True)],
+        dim=2,
+    )
+    least = [each.amin(2) for each in torch.split(torch.where(there, similarity, torch.inf), list(pools), dim=2)]
+    greatest = [each.amax(2) for each in torch.split(torch.where(there, similarity, -torch.inf), list(pools), dim=2)]
+    has_own, has_outside, has_impostor = (size > 0 for size in sizes)
     return (
         torch.stack([least[0], greatest[1], least[1], greatest[2]], dim=2),
         torch.stack([has_own, has_outside, has_outside, has_impostor], dim=2),
@@ -104,12 +105,7 @@ def _distinct(sizes: Tensor, pool: int, generator: torch.Generator) -> Tensor:
 
 
 def _of_many(
-    embeddings: Tensor,
-    clusters: Tensor,
-    cluster_class: Tensor,
-    positives: int,
-    impostors: int,
-    generator: torch.Generator,
+    embeddings: Tensor, clusters: Tensor, cluster_class: Tensor, pools: tuple[int, ...], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """The same over all pairs of the batch, O(B²); all attributes of an anchor draw by the same order."""
     classes = torch.gather(cluster_class, 1, clusters)
@@ -125,9 +121,8 @@ def _of_many(
 
         candidates = similarity.gather(2, others)
         same_cluster, same_class = same(clusters), same(classes)
-        own = _first(same_cluster, positives)
-        outside = _first(same_class & ~same_cluster, positives)
-        impostor = _first(~same_class, impostors)
+        sets = (same_cluster, same_class & ~same_cluster, ~same_class)
+        own, outside, impostor = (_first(each, pool) for each, pool in zip(sets, pools, strict=True))
         extremes = [
             torch.where(own, candidates, torch.inf).min(2),
             torch.where(outside, candidates, -torch.inf).max(2),

@@ -96,7 +96,7 @@ def _decode_jpeg(data: bytes, geometry: Geometry | None) -> np.ndarray:
 
 def _orientation(data: bytes) -> int:
     """The orientation tag of a JPEG: 1 to 8, 1 where there is none, or none that can be read."""
-    if EXIF not in data[: 1 << 16]:
+    if data.find(EXIF, 0, 1 << 16) < 0:
         return 1
     from PIL import Image
 

@@ -34,9 +34,10 @@ def batch(
     return embeddings, clusters, cluster_class
 
 
-def one_quintuplet(own: float, near: float, far: float, impostor: float) -> QuintupletDistances:
-    values = torch.tensor([[own], [near], [far], [impostor]])
-    return QuintupletDistances(values[0], values[1], values[2], values[3], torch.ones(1, 4, dtype=torch.bool))
+def one_quintuplet(*distances: float | None) -> QuintupletDistances:
+    """Of p+, p−, p−− and n; None: absent."""
+    own, near, far, impostor = (torch.tensor([each or 0.0], dtype=torch.float64) for each in distances)
+    return QuintupletDistances(own, near, far, impostor, torch.tensor([[each is not None for each in distances]]))
 
 
 def hinge_loop(distances: QuintupletDistances, margins: list[float]) -> list[list[float]]:

@@ -6,10 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from lmle_core.config import Config, parse_config
-from lmle_core.losses import QuintupletDistances
 from lmle_core.network import Network, Output, build_network
 from lmle_core.prior import augmented, network_spec
 from lmle_core.sampling import Uniform
@@ -18,8 +16,8 @@ from lmle_core.training.batch_mode import BatchObjective
 from lmle_core.training.context import Round
 from lmle_core.training.table_mode import TableObjective, mine_quintuplets
 from tests.lmle_core.test_batch_quintuplets import quintuplet_loop
-from tests.lmle_core.test_losses import hinge_loop
-from tests.lmle_core.training.test_centroid_mode import CLASSES, CPU, round_of
+from tests.lmle_core.test_losses import hinge_loop, one_quintuplet
+from tests.lmle_core.training.test_centroid_mode import CLASSES, CPU, entropy_loop, round_of
 
 MARGINS = (0.1, 0.2, 0.5)
 COSTS = torch.tensor([[0.5, 1.5], [1.2, 0.8], [0.3, 1.7]])
@@ -46,21 +44,6 @@ def network_of(store: ImageStore, config: Config) -> tuple[Network, Network]:
     return network, deepcopy(network)
 
 
-def one_quintuplet(distances: list[float | None]) -> QuintupletDistances:
-    own, near, far, impostor = (torch.tensor([each or 0.0], dtype=torch.float64) for each in distances)
-    return QuintupletDistances(own, near, far, impostor, torch.tensor([[each is not None for each in distances]]))
-
-
-def entropy_loop(logits: Tensor, labels: Tensor, margin: float) -> float:
-    total = 0.0
-    for row, truth in zip(logits.detach().double(), labels, strict=True):
-        for a, label in enumerate(truth.tolist()):
-            others = [value.item() for c, value in enumerate(row[a]) if c != label]
-            own = row[a, label].item() - margin
-            total -= own - np.log(np.exp(own) + np.exp(others).sum())
-    return total / labels.numel()
-
-
 def test_the_loss_over_batch_members_is_its_equation(faces_store: ImageStore) -> None:
     config = config_of(positives=None, impostors=None)
     round_ = hinge_round(faces_store, config)
@@ -75,7 +58,7 @@ def test_the_loss_over_batch_members_is_its_equation(faces_store: ImageStore) ->
     hinge = 0.0
     for index, found in enumerate(quintuplets):  # by attribute, then image
         a, image = divmod(index, len(positions))
-        (parts,) = hinge_loop(one_quintuplet(found), list(MARGINS))
+        (parts,) = hinge_loop(one_quintuplet(*found), list(MARGINS))
         hinge += COSTS[a, labels[image, a]].item() * sum(parts) / len(quintuplets)
     entropy = entropy_loop(output.logits, labels, 0.8)
     assert value.item() == pytest.approx(0.6 * hinge + 0.5 * entropy, rel=1e-4)
@@ -102,7 +85,7 @@ def test_the_loss_of_mined_quintuplets_is_its_equation(faces_store: ImageStore) 
     hinge = 0.0
     for a, row in zip(table.attribute[picks], members.tolist(), strict=True):
         found = [None if i < 0 else (vectors[row[0]][a] - vectors[i][a]).norm().item() for i in row[1:]]
-        (parts,) = hinge_loop(one_quintuplet(found), list(MARGINS))
+        (parts,) = hinge_loop(one_quintuplet(*found), list(MARGINS))
         hinge += sum(parts) / len(picks)
     entropy = entropy_loop(output.logits, round_.labels[torch.from_numpy(images)], 0.8)
     assert value.item() == pytest.approx(0.6 * hinge + 0.5 * entropy, rel=1e-4)

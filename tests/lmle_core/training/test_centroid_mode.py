@@ -92,6 +92,17 @@ def means_loop(network: Network, round_: Round, sample: np.ndarray) -> np.ndarra
     return means
 
 
+def entropy_loop(logits: torch.Tensor, labels: torch.Tensor, margin: float) -> float:
+    """Mean cross-entropy of logits (B, A, C) with a margin taken off that of the label, (B, A)."""
+    total = 0.0
+    for row, truth in zip(logits.detach().double(), labels.tolist(), strict=True):
+        for a, label in enumerate(truth):
+            own = row[a, label].item() - margin
+            others = [value.item() for c, value in enumerate(row[a]) if c != label]
+            total -= own - np.log(np.exp(own) + np.exp(others).sum())
+    return total / labels.numel()
+
+
 def centroids_of(objective: CentroidObjective) -> np.ndarray:
     assert objective._centroids is not None
     return objective._centroids.numpy()
@@ -113,11 +124,7 @@ def test_the_loss_is_its_equation_against_the_means_of_the_clusters(network: Net
         output.embeddings.detach().double(), round_.assignment[positions], torch.from_numpy(centroids), CLASSES,
         round_.shares.double(), 1 / loss.temperature, *loss.angles, loss.cluster_weight,
     )  # fmt: skip
-    entropy = 0.0
-    for logits, labels in zip(output.logits.detach().double(), round_.labels[positions], strict=True):
-        for a in range(3):
-            logits[a, labels[a]] -= loss.bce_margin
-            entropy -= float(logits[a].log_softmax(0)[labels[a]]) / (3 * len(positions))
+    entropy = entropy_loop(output.logits, round_.labels[positions], loss.bce_margin)
     expected = loss.embedding_weight * parts.sum(0).mean() + loss.bce_weight * entropy
     assert value.item() == pytest.approx(expected, rel=1e-4)
     assert figures["loss_bce"].item() == pytest.approx(entropy, rel=1e-4)
