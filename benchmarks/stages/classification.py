@@ -63,7 +63,6 @@ def prepare(sample: Sample, images: int) -> Bench:
             figures[f"gain over kNN by {vote}"] = margin.mean
             assert margin.interval is not None
             figures[f"gain over kNN by {vote}, low"], figures[f"gain over kNN by {vote}, high"] = margin.interval
-        assert figures["gain over kNN by majority"] >= 0, figures
         return figures
 
     return Bench(
