@@ -386,14 +386,19 @@ def gc(
     workspace: Workspace = None,
     delete: Annotated[bool, typer.Option("--delete", help="Delete them; without this, they are only listed.")] = False,
     older: Annotated[float, typer.Option(min=0, help="Only what is unchanged for so many hours.")] = 24,
+    keep: Annotated[
+        int | None,
+        typer.Option(min=0, help="Also finished runs, but the newest so many and those whose model has an alias."),
+    ] = None,
 ) -> None:
     """List, or delete, what interrupted attempts left and what no run refers to."""
     from filelock import Timeout
 
-    from tasks.housekeeping import removable, remove
+    from tasks.housekeeping import dispensable_runs, removable, remove
 
     space, total = workspace_path(workspace), 0
-    for found in removable(space, older * 3600):
+    retired = set() if keep is None else dispensable_runs(space, keep, _runs_with_alias(space))
+    for found in removable(space, older * 3600, retired):
         try:
             if delete:
                 remove(found.path)
@@ -428,6 +433,17 @@ def bench(
 def _names(entries: Iterable[str]) -> tuple[str, ...]:
     """Names of an option that may be repeated, each a name or several with commas between."""
     return tuple(name for entry in entries for name in entry.split(","))
+
+
+def _runs_with_alias(workspace: Path) -> set[str]:
+    """Runs whose model has an alias in the workspace's MLflow. Raises TrackingError where that does not answer."""
+    from flows.local import use_services
+    from lmle_core.config import Engines
+    from tasks.mlflow_store import answering_uri
+    from tasks.models import runs_with_alias
+
+    use_services(workspace)
+    return runs_with_alias(answering_uri(Engines(), workspace))
 
 
 def _champions(model: str, workspace: Path) -> "Champions":

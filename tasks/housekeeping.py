@@ -1,10 +1,10 @@
-"""What a workspace could do without: leftovers of interrupted attempts, and artefacts that nothing finished needs."""
+"""What a workspace could do without: leftovers of interrupted attempts, runs of long ago, and what no run needs."""
 
 import json
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,16 +23,30 @@ class Removable:
 
     Attributes:
         path: of the directory.
-        why: 'partial', left by an interrupted attempt, or 'unreferenced' by any run or comparison.
+        why: 'partial', left by an interrupted attempt; 'retired', a finished run; or 'unreferenced' by any run or
+            comparison that stays.
         size: bytes that no other store shares.
     """
 
     path: Path
-    why: Literal["partial", "unreferenced"]
+    why: Literal["partial", "retired", "unreferenced"]
     size: int
 
 
-def removable(workspace: Path, older: float) -> list[Removable]:
+def dispensable_runs(workspace: Path, keep: int, named: Collection[str]) -> set[Path]:
+    """The finished runs but the newest ones, and but those that are named.
+
+    Args:
+        workspace: the workspace.
+        keep: how many of the newest stay.
+        named: runs that stay.
+    """
+    finished = [path for path in workspace.glob(f"runs/*/{MARKER}") if not path.parent.name.endswith(".partial")]
+    newest_first = sorted(finished, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    return {path.parent for path in newest_first[keep:] if path.parent.name not in named}
+
+
+def removable(workspace: Path, older: float, retired: Collection[Path] = ()) -> list[Removable]:
     """Directories that no finished run or comparison needs and that nobody has touched for a while.
 
     An artefact is needed where the marker of a run or comparison names its digest, or the marker of an artefact that
@@ -41,20 +55,27 @@ def removable(workspace: Path, older: float) -> list[Removable]:
     Args:
         workspace: the workspace.
         older: seconds since the last change; an unfinished run's artefacts are younger, as a rule.
+        retired: finished runs that are to go, and what they alone need with them.
 
     Corner cases: a directory that a process is writing now is locked, and left alone. Procedural faces are left while
     any run or comparison is: a store is known by the content of its images and does not say which folder they came
     from.
     """
-    finished = [*workspace.glob(f"runs/*/{MARKER}"), *workspace.glob(f"comparisons/*/{MARKER}")]
+    limit = time.time() - older
+    gone = {path for path in retired if _last_change(path) < limit and _unlocked(path)}
+    finished = [
+        marker
+        for kind in ("runs", "comparisons")
+        for marker in workspace.glob(f"{kind}/*/{MARKER}")
+        if marker.parent not in gone
+    ]
     artefacts = [path for path in _directories(workspace) if not path.name.endswith(".partial")]
     records = {path: record for path in artefacts if (record := read_commit(path)) is not None}
     needed = _reachable(finished, records)
-    limit = time.time() - older
-    found = []
+    found = [Removable(path, "retired", _own_size(path)) for path in sorted(gone)]
     for path in _directories(workspace):
         if path.name.endswith(".partial"):
-            why: Literal["partial", "unreferenced"] = "partial"
+            why: Literal["partial", "retired", "unreferenced"] = "partial"
         elif path not in needed and not (finished and path.parent.name == SOURCES):
             why = "unreferenced"
         else:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from lmle_core.artefact import Reference, digest_of, make_once
-from tasks.mlflow_store import TrackingError, quiet_mlflow, shown
+from tasks.mlflow_store import TrackingError, connect, quiet_mlflow, shown
 
 VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 
@@ -65,6 +65,23 @@ def run_of(address: str, tracking_uri: str) -> str:
     if RUN_TAG not in run.data.tags:
         raise TrackingError(f"{address}: expected a model of `lmle run`, found one of MLflow run {run.info.run_id}")
     return str(run.data.tags[RUN_TAG])
+
+
+def runs_with_alias(tracking_uri: str) -> set[str]:
+    """Names of the runs whose model an alias of the registry points to, as the champion's. Raises TrackingError."""
+    from tasks.tracking import RUN_TAG
+
+    _, client = connect(tracking_uri)
+    found: set[str] = set()
+    token: str | None = None
+    while True:
+        page = client.search_registered_models(page_token=token)
+        for model in page:
+            for number in dict(model.aliases).values():
+                found.add(client.get_model_version(model.name, str(number)).tags.get(RUN_TAG, ""))
+        token = page.token
+        if not token:
+            return found - {""}
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from flows.runs import model_directory
+from lmle_core.artefact import make_once
 from lmle_core.config import load_config, presets
 from tasks.champions import deciding
 from tests.conftest import Ended
@@ -236,6 +237,15 @@ def test_gc_lists_and_only_then_deletes(lmle: Lmle, tmp_path: Path) -> None:
     assert partial.exists()
     assert "1.0 MiB deleted" in lmle("gc", "--older", 0, "--delete").out
     assert not partial.exists()
+
+
+def test_gc_takes_old_runs_where_it_is_told_how_many_to_keep(lmle: Lmle, tmp_path: Path) -> None:
+    for name in ("older", "newer"):
+        make_once(tmp_path / "workspace" / "runs" / name, "run", {}, lambda partial, record: None)
+    assert "nothing to delete" in lmle("gc", "--older", 0).out
+    ended = lmle("gc", "--older", 0, "--keep", 1, "--delete")
+    assert (ended.code, "retired" in ended.out, "runs/older" in ended.out) == (0, True, True)
+    assert [run.name for run in (tmp_path / "workspace" / "runs").iterdir() if run.is_dir()] == ["newer"]
 
 
 def test_synth_writes_a_data_set_and_spares_what_is_there(lmle: Lmle, tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from filelock import Timeout
 
-from lmle_core.artefact import Reference, digest_of, lock, make_once
-from tasks.housekeeping import removable, remove
+from lmle_core.artefact import MARKER, Reference, digest_of, lock, make_once
+from tasks.housekeeping import dispensable_runs, removable, remove
 
 HOUR = 3600.0
 
@@ -98,3 +98,23 @@ def test_a_comparison_keeps_its_experiments_those_that_were_not_chosen_and_the_f
     _make(tmp_path / "comparisons" / "faces", "comparison", inputs)
     _age(tmp_path, 2 * HOUR)
     assert [each.path for each in removable(tmp_path, older=HOUR)] == [Path(unused.path)]
+
+
+def test_old_runs_go_with_what_they_alone_need(tmp_path: Path) -> None:
+    shared = _make(tmp_path / "stages" / "features" / digest_of("shared"), "features", {})
+    own = {}
+    for age, name in enumerate(("newest", "older", "champion", "oldest")):
+        own[name] = _make(tmp_path / "stages" / "train" / digest_of(name), "train", {})
+        run = tmp_path / "runs" / name
+        _make(run, "run", {"features": shared.digest, "train": own[name].digest})
+        os.utime(run / MARKER, (1e9 - age, 1e9 - age))
+    assert dispensable_runs(tmp_path, 4, ()) == set()
+    retired = dispensable_runs(tmp_path, 2, {"champion"})
+    assert {path.name for path in retired} == {"oldest"}
+    assert removable(tmp_path, HOUR, retired) == []  # changed within the hour
+    assert [(each.path, each.why) for each in removable(tmp_path, -HOUR, retired)] == [
+        (tmp_path / "runs" / "oldest", "retired"),
+        (Path(own["oldest"].path), "unreferenced"),
+    ]
+    with lock(tmp_path / "runs" / "oldest"):
+        assert removable(tmp_path, -HOUR, retired) == []

@@ -15,7 +15,7 @@ import pytest
 from lmle_core.classifier import Classifier, files_digest
 from lmle_core.config import Config, Engines
 from tasks.mlflow_store import TrackingError, own_store
-from tasks.models import fetch_model, run_of
+from tasks.models import fetch_model, run_of, runs_with_alias
 from tasks.registry import REQUIREMENTS, requirements
 from tasks.tracking import Tracker
 from tests.tasks.tiny_run import ATTRIBUTES, DATA, jpeg, make_run
@@ -117,6 +117,16 @@ def test_the_registered_model_classifies_image_files_with_its_own_code(
     assert run_of("models:/loaded@champion", own_store(mlflow_workspace)) == "3" * 32
     with pytest.raises(TrackingError, match="models:/loaded@nobody: no such model"):
         fetch_model("models:/loaded@nobody", own_store(mlflow_workspace), tmp_path / "workspace")
+
+
+@pytest.mark.slow
+def test_the_runs_of_champion_and_challenger_are_known_and_no_others(
+    started: Callable[[str], Tracker], run_directory: Path, mlflow_workspace: Path
+) -> None:
+    names = {digest * 32 for digest in "567"}
+    for name in sorted(names):
+        started(name).register(run_directory, "aliases", ATTRIBUTES, jpeg(0))
+    assert runs_with_alias(own_store(mlflow_workspace)) & names == {"5" * 32, "7" * 32}
 
 
 def test_a_run_without_a_model_is_refused(started: Callable[[str], Tracker], tmp_path: Path) -> None:
