@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.study_records import StudyRecord
-from benchmarks.study_tables import TITLES, trials_table
+from benchmarks.study_tables import trials_table
 from lmle_core.comparison.wording import seeds_text, title
+from lmle_core.methods.titles import TITLES
 from lmle_core.studies import STUDIES
 
 _SAME = """**What is the same.** Within a comparison every method gets the same images, trunk, batch size,

@@ -8,7 +8,6 @@ from benchmarks.protocol import missing, protocol
 from benchmarks.study_figures import comparison_drawings, drawings, part_drawings, removed, study_drawings
 from benchmarks.study_records import Measured, StudyRecord, newest_studies
 from benchmarks.study_tables import (
-    TITLES,
     claims_table,
     differences_table,
     parts_table,
@@ -18,6 +17,7 @@ from benchmarks.study_tables import (
 from lmle_core.celeba.facts import PUBLISHED_MEAN
 from lmle_core.comparison.wording import images_each, markdown_table, percent, seeds_text, title
 from lmle_core.figures.style import save
+from lmle_core.methods.titles import TITLES
 from lmle_core.studies import ABLATIONS, STUDIES
 
 ROOT = Path(__file__).parents[1]

@@ -7,9 +7,10 @@ from itertools import chain
 from matplotlib.figure import Figure
 
 from benchmarks.study_records import Measured, StudyRecord
-from benchmarks.study_tables import TITLES, own_rules
+from benchmarks.study_tables import own_rules
 from lmle_core.comparison import Comparison
 from lmle_core.figures.comparison import accuracy_against_removed, differences, gains_against_imbalance
+from lmle_core.methods.titles import TITLES
 
 MAIN_RIVALS = ("triplet", "bce", "class-weighted", "logit-adjusted", "ldam", "additive-margin")
 """Those whose gains are drawn against imbalance: a page of six panels."""

@@ -9,26 +9,8 @@ from benchmarks.study_records import Measured
 from lmle_core.comparison import Difference, Estimate, Key, Standing
 from lmle_core.comparison.tables import COLUMNS
 from lmle_core.comparison.wording import markdown_table, percent, signed, signed_interval, title
-from lmle_core.methods.catalogue import METHODS
+from lmle_core.methods.titles import RULE_TITLES, TITLES
 from lmle_core.studies import ABLATIONS
-
-RULE_TITLES = {
-    "half": "threshold ½",
-    "prior": "training prior",
-    "adjusted": "adjusted logits",
-    "optimum": "validation optimum",
-    "calibrated": "calibrated on validation",
-    "weighed-clusters": "clusters, weighed with the log-odds",
-    "clusters": "clusters, large margin",
-    "calibrated-clusters": "clusters, calibrated",
-    "nearest-mean": "nearest class mean",
-    "knn": "k nearest neighbours",
-    "features-clusters": "clusters of trunk features",
-    "features-knn": "k nearest neighbours of trunk features",
-    "features-nearest-mean": "nearest mean of trunk features",
-    "svm": "linear SVMs on trunk features",
-}
-TITLES = {**{name: method.title for name, method in METHODS.items()}, **RULE_TITLES}
 
 _MEASURES = {name: heading for name, heading in COLUMNS.items() if name != "worst_five"}
 

@@ -13,7 +13,8 @@ from lmle_core.comparison.experiment import Experiment, Truth
 from lmle_core.config import Config
 from lmle_core.device import choose_device, set_threads
 from lmle_core.experiment import run_experiment
-from lmle_core.methods.catalogue import METHODS, find_method
+from lmle_core.methods.catalogue import find_method
+from lmle_core.methods.titles import TITLES
 from lmle_core.store import ImageStore
 from tasks.progress import Progress
 from tasks.stage import stage
@@ -92,9 +93,8 @@ def comparison(
     compared = Comparison.of(
         found, truths, reference, shared=shared, bootstrap=config.evaluation.bootstrap, seed=config.seed
     )
-    titles = {name: method.title for name, method in METHODS.items()}
     (directory / "comparison.json").write_text(json.dumps(compared.to_json(), indent=1))
-    (directory / "comparison.md").write_text(compared.markdown(titles) + "\n")
+    (directory / "comparison.md").write_text(compared.markdown(TITLES) + "\n")
     (directory / "trials.json").write_text(json.dumps(trials, indent=1))
     (directory / "samples.json").write_text(json.dumps([_sample(each) for each in found]))
     rows = compared.rows()
@@ -104,8 +104,8 @@ def comparison(
         writer.writerows(rows)
     figures = directory / "figures"
     figures.mkdir()
-    save(differences(compared, titles), figures / "differences.png")
-    for number, figure in enumerate(gains_against_imbalance(compared, titles), 1):
+    save(differences(compared, TITLES), figures / "differences.png")
+    for number, figure in enumerate(gains_against_imbalance(compared, TITLES), 1):
         save(figure, figures / f"gains_against_imbalance_{number}.png")
 
 

@@ -14,11 +14,12 @@ from benchmarks.goals import CALIBRATED, CLAIMS, claims
 from benchmarks.studies import RECORDS, changed, finished, keep
 from benchmarks.study_figures import drawings
 from benchmarks.study_records import Measured, StudyRecord, newest_studies
-from benchmarks.study_tables import RULE_TITLES, claims_table
+from benchmarks.study_tables import claims_table
 from lmle_core.artefact import Reference
 from lmle_core.comparison import Comparison, Key, mean_interval
 from lmle_core.config import Config, load_config
 from lmle_core.methods.catalogue import METHODS
+from lmle_core.methods.titles import RULE_TITLES
 from lmle_core.studies import find_study
 from tasks.compare import comparison, publish_comparison
 from tests.lmle_core.comparison.made import study as made_study

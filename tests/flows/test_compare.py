@@ -55,7 +55,7 @@ def test_every_method_rule_and_seed_is_there_and_the_tables_agree_with_the_sampl
             values = own[row["method"], row["rule"]]
             assert float(row["balanced_accuracy"]) == pytest.approx(sum(values) / 2, abs=2e-6)
     assert (directory / "figures" / "differences.png").stat().st_size > 10_000
-    assert "**LMLE**" in (directory / "comparison.md").read_text()
+    assert "| **LMLE** | clusters, weighed with the log-odds |" in (directory / "comparison.md").read_text()
 
 
 def test_the_settings_are_those_that_did_best_on_validation_for_every_seed(workspace: Path) -> None:

@@ -10,6 +10,7 @@ from lmle_core.experiment import configured
 from lmle_core.methods.catalogue import DEFAULT_METHODS, METHODS, Method, find_method
 from lmle_core.methods.decisions import RULES
 from lmle_core.methods.method import Lesson
+from lmle_core.methods.titles import RULE_TITLES, TITLES
 from lmle_core.studies import STUDIES
 
 each_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
@@ -26,6 +27,8 @@ def test_names_and_titles_are_of_one_method_each() -> None:
     assert next(iter(METHODS)) == DEFAULT_METHODS[0] == "lmle"
     assert set(DEFAULT_METHODS) <= set(METHODS)
     assert not any(is_ablation(METHODS[name]) for name in DEFAULT_METHODS)
+    assert set(RULE_TITLES) == set(RULES)
+    assert len(set(TITLES.values())) == len(TITLES) == len(METHODS) + len(RULES)
 
 
 @each_method

@@ -1,4 +1,4 @@
-"""The reader on docs/index.md, which imports nothing of ours, decides as lmle does."""
+"""The reader on docs/index-files.md, which imports nothing of ours, decides as lmle does."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import pytest
 
 from lmle_core.index import CentroidIndex
 
-PAGE = Path(__file__).parents[1] / "docs" / "index.md"
+PAGE = Path(__file__).parents[1] / "docs" / "index-files.md"
 NAMES = ("Bald", "Wearing_Hat", "Age")
 type Reader = Callable[..., np.ndarray]
 
