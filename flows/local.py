@@ -125,6 +125,22 @@ def use_services(workspace: Path) -> None:
             os.environ.setdefault(name, value)
 
 
+def answering_mlflow(workspace: Path, engines: Engines | None = None) -> str:
+    """Address of the MLflow of a workspace that a command is to ask.
+
+    Args:
+        workspace: whose services are used where they are up.
+        engines: which MLflow; None: MLFLOW_TRACKING_URI, else that of the workspace's services or its own.
+
+    Raises:
+        TrackingError: where it does not answer.
+    """
+    from tasks.mlflow_store import answering_uri
+
+    use_services(workspace)
+    return answering_uri(engines or Engines(), workspace)
+
+
 def _print_stages(stages: Tally) -> None:
     how = f"{stages.found} found done, {stages.anew} done anew" if stages.anew else f"all {stages.found} found done"
     print(f"stages  {how}\n")

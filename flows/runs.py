@@ -74,13 +74,11 @@ def find_model_run(workspace: Path, name: str) -> Run:
     """
     if not ADDRESS.match(name):
         return find_run(workspace, name)
-    from flows.local import use_services
-    from lmle_core.config import Engines
-    from tasks.mlflow_store import TrackingError, answering_uri
+    from flows.local import answering_mlflow
+    from tasks.mlflow_store import TrackingError
     from tasks.models import run_of
 
-    use_services(workspace)
-    uri = answering_uri(Engines(), workspace)
+    uri = answering_mlflow(workspace)
     try:
         return find_run(workspace, run_of(name, uri))
     except TrackingError as error:
@@ -132,13 +130,11 @@ def model_directory(workspace: Path, name: str, engines: "Engines | None" = None
     """
     if not ADDRESS.match(name):
         return (Path(name) if (Path(name) / "model").is_dir() else find_run(workspace, name).path).resolve()
-    from flows.local import use_services
-    from lmle_core.config import Engines
-    from tasks.mlflow_store import TrackingError, answering_uri
+    from flows.local import answering_mlflow
+    from tasks.mlflow_store import TrackingError
     from tasks.models import fetch_model
 
-    use_services(workspace)
-    uri = answering_uri(engines or Engines(), workspace)
+    uri = answering_mlflow(workspace, engines)
     try:
         return fetch_model(name, uri, workspace)
     except TrackingError as error:
