@@ -1,7 +1,7 @@
 """Accuracy on procedural faces over several seeds, as a record: `python -m benchmarks.accuracy`.
 
-Runs `lmle run` once a seed (each seed draws other faces as well), and keeps what the README shows: balanced accuracy of
-the run and of its baselines on the same test images, on the labels as annotated and on the clean ones.
+Runs `lmle run` once a seed (each seed draws other faces as well), and keeps balanced accuracy of the run and of its
+baselines on the same test images, on the labels as annotated and on the clean ones.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def _sample(seed: int, settings: list[str], workspace: Path) -> dict[str, Any]:
         "test_images": newest["test"]["images"],
         "seconds": round(seconds, 1),
         "stage_seconds": {f"{entry['stage']} {entry['key'][:8]}": entry["seconds"] for entry in timings},
-        "least_spread": min(round_["spread"]["mean"] for round_ in newest["rounds"][1:]),
+        "least_spread": min(round_["spread"]["least"] for round_ in newest["rounds"][1:]),
         "annotated": _accuracies(newest["test"], newest["baselines"]),
         "clean": _accuracies(newest["test_clean"], newest["baselines_clean"]),
         "intervals": {"lmle": newest["test"]["interval"], **{k: v["interval"] for k, v in newest["gains"].items()}},

@@ -11,8 +11,11 @@ from lmle_core.methods.titles import TITLES
 from lmle_core.studies import STUDIES
 
 _SAME = """**What is the same.** Within a comparison every method gets the same images, trunk, batch size,
-augmentation, optimiser and learning-rate cycle, and sees the same number of images, repeats counted; LMLE's
-pre-training counts as part of its own, as the triplets' warm start does of theirs. LMLE is pre-trained by BCE with the
+augmentation and optimiser, and sees the same number of images, repeats counted; LMLE's pre-training counts as part of
+its own, as the triplets' warm start does of theirs. A training has one cycle of learning rates, a warm-up and a fall to
+zero. LMLE, its ablations and CLMLE have two phases: pre-training at a constant rate, then such a cycle over the rounds,
+so that their rates add up to half as much again. What the same schedule does without an embedding is among the parts:
+*LMLE without the embedding's loss*. LMLE is pre-trained by BCE with the
 margin of its classifier; CLMLE, the triplets and *prior features* by plain BCE. Round 0 alone, *prior features*, is
 one exception, the longer training of `table` mode among the ablations the other. Not counted are images that are
 forwarded without learning from them: in rounds with angular margins up to 4,096 every 50 iterations, to move the
@@ -68,9 +71,13 @@ def missing(records: Mapping[str, StudyRecord]) -> list[str]:
         study = STUDIES.get(name)
         if study is None:
             continue
-        absent = [title(method, TITLES) for method in study.methods if method not in record.methods]
-        if absent:
-            found.append(f"Of the study {name}: {'; '.join(absent)}. The record was made without them.")
+        lacking = {
+            comparison: [title(method, TITLES) for method in study.methods if method not in measured.trials]
+            for comparison, measured in record.comparisons.items()
+        }
+        for comparison, absent in lacking.items():
+            if absent:
+                found.append(f"Of the comparison {comparison}: {'; '.join(absent)}. It was made without them.")
         unmade = [variant for variant in study.variants if variant not in record.comparisons]
         if unmade:
             found.append(f"Of the study {name}: the comparisons {', '.join(unmade)}. The record was made without them.")
@@ -86,7 +93,8 @@ def missing(records: Mapping[str, StudyRecord]) -> list[str]:
 
 def _warm(record: StudyRecord) -> bool:
     """Whether every trial of the triplets had a warm start."""
-    return all("warm" in trial["settings"] for each in record.comparisons.values() for trial in each.trials["triplet"])
+    trials = [trial for each in record.comparisons.values() for trial in each.trials.get("triplet", ())]
+    return all("warm" in trial["settings"] for trial in trials)
 
 
 def _budget(record: StudyRecord) -> str:

@@ -59,7 +59,7 @@ PASSES = 3
 """Of Lloyd's loop over all rows."""
 MINED = 2
 """Attributes that are mined."""
-POOLS = Pools(6, 54)
+POOLS = Pools(Config().quintuplets.positives, Config().quintuplets.impostors)
 STORED, DRAWN, SHARD = 2048, 256, 128
 """Images of the store, faces that are drawn for it, images in a shard."""
 TASKS = 1000

@@ -68,8 +68,8 @@ def keep(
 
     Raises:
         FileNotFoundError: where there is no comparison of the study, or a file of one is missing.
-        ValueError: for comparisons that disagree in methods or seeds, so that they are not of one command, or whose
-            reference decides by another rule than the catalogue has by now.
+        ValueError: for comparisons that are not of one command, with these settings, at one revision, or whose methods
+            decide by other rules than the catalogue has by now.
     """
     record = {**record_of(study, workspace, settings), "note": note}
     older = sorted(records.glob(f"*-study-{study.name}/record.json"))
@@ -90,31 +90,34 @@ def record_of(study: Study, workspace: Path, settings: list[str] | None = None) 
     methods, seeds = next(iter(runs.values()))
     if len(set(runs.values())) > 1:
         raise ValueError(f"study {study.name}: expected its comparisons to have the same methods and seeds, got {runs}")
-    rules = {method: METHODS[method].rules[0] for method in methods}
-    references = {tuple(each["comparison"]["reference"]) for each in parts.values()}
-    if references != {(methods[0], rules[methods[0]])}:
+    revisions, rules = ({name: each["made"][key] for name, each in parts.items()} for key in ("revision", "rules"))
+    known = {method: METHODS[method].rules[0] for method in methods}
+    if len(set(revisions.values())) > 1 or any(each != known for each in rules.values()):
         raise ValueError(
-            f"study {study.name}: its reference {references} does not decide by its own rule, {rules[methods[0]]!r}: "
-            "the catalogue has changed since; run the study again"
+            f"study {study.name}: expected its comparisons to be of one revision, and methods to decide by the rules "
+            f"of the catalogue, found {revisions}, {rules}: run the study again; what has not changed is found done"
         )
+    configs = study.configs(settings)
+    for name, each in parts.items():
+        if each["made"]["config"] != configs[name].identity():
+            raise ValueError(f"{name}: it was made with other settings: name those of `lmle study` with --set")
     preset = load_config(study.preset, settings)
     return {
         "command": _command(study, methods, len(seeds), settings),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "environment": {**environment(), "device": _device()},
+        "environment": {**environment(), "revision": next(iter(revisions.values())), "device": _device()},
         "study": {
             "name": study.name,
             "preset": study.preset,
             "settings": changed(preset, Config()),
             "recipe": {section: preset.identity()[section] for section in RECIPE},
             "methods": methods,
-            "rules": rules,
+            "rules": known,
             "seeds": seeds,
         },
         "comparisons": {
-            name: {"settings": changed(config, preset), **parts[name]}
-            for name, config in study.configs(settings).items()
-            if name in parts
+            name: {"settings": changed(configs[name], preset), **{part: each[part] for part in PARTS}}
+            for name, each in parts.items()
         },
     }
 
@@ -159,10 +162,11 @@ def _folder(workspace: Path, comparison: str) -> Path:
 
 
 def _parts(folder: Path) -> Json:
-    missing = [part for part in PARTS if not (folder / f"{part}.json").exists()]
+    parts = (*PARTS, "made")
+    missing = [part for part in parts if not (folder / f"{part}.json").exists()]
     if missing:
         raise FileNotFoundError(f"{folder}: expected {', '.join(f'{part}.json' for part in missing)}; finish the study")
-    return {part: json.loads((folder / f"{part}.json").read_text()) for part in PARTS}
+    return {part: json.loads((folder / f"{part}.json").read_text()) for part in parts}
 
 
 def _methods(parts: Json, study: Study) -> tuple[str, ...]:

@@ -166,9 +166,10 @@ def trials_table(measured: Iterable[Measured]) -> str:
 
 def _validations(trials: Sequence[Mapping[str, Any]]) -> str:
     values = [trial["validation"] for trial in trials]
-    texts = [f"{100 * value:.1f}" for value in values]
+    texts = ["diverged" if value is None else f"{100 * value:.1f}" for value in values]
     if len(texts) > 1:
-        texts[values.index(max(values))] = f"**{texts[values.index(max(values))]}**"
+        best = max(range(len(values)), key=lambda number: values[number] or 0.0)
+        texts[best] = f"**{texts[best]}**"
     return "; ".join(texts)
 
 

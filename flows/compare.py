@@ -29,8 +29,10 @@ from tasks.gates import check_data, check_settings, check_tracking
 from tasks.pipeline import Stages
 from tasks.progress import say
 from tasks.record_comparison import record_comparison
+from tasks.revision import git_revision
 from tasks.stage import done
 from tasks.storage import sharing
+from tasks.unfinished import finish, note
 from tasks.workers import Workers
 
 DEFAULTS = Config()
@@ -77,11 +79,13 @@ def compare(
     check_tracking(config, workspace)
     with sharing(config.engines, workspace):
         numbers = range(config.seed, config.seed + seeds)
-        stores = _stores(config, numbers, workspace)
-        runs = Runs(config, stores, workspace)
-        runs.train([(method, config.seed, settings) for method in chosen for settings in method.trials])
+        stores = _stores(config, numbers, study, workspace)
+        runs = Runs(config, stores, study, workspace)
+        runs.train([(method, config.seed, settings) for method in chosen for settings in method.trials], trials=True)
         trials = {method.name: runs.tried(method) for method in chosen}
-        best = {name: max(tried, key=lambda each: each["validation"])["settings"] for name, tried in trials.items()}
+        best = {
+            name: max(tried, key=lambda each: each["validation"] or 0)["settings"] for name, tried in trials.items()
+        }
         jobs = [(method, seed, best[method.name]) for seed in numbers for method in chosen]
         runs.train(jobs)
         found = [runs.made[_key(job)] for job in jobs]
@@ -91,7 +95,13 @@ def compare(
             shared=shared, study=study, config=config.view("seed", "evaluation.bootstrap"), workspace=workspace,
         )  # fmt: skip
         record_comparison(compared, found, study, config, workspace)
-        published = publish_comparison(compared, study, workspace)
+        made = {
+            "revision": git_revision(),
+            "config": config.identity(),
+            "rules": {method.name: method.rules[0] for method in chosen},
+        }
+        published = publish_comparison(compared, study, made, workspace)
+        finish(workspace, study)
         create_markdown_artifact((published / "comparison.md").read_text(), key="comparison", description=study)
         return {"comparison": str(published)}
 
@@ -103,32 +113,45 @@ class Runs:
     Attributes:
         config: of the comparison.
         stores: of each seed.
+        study: name of the comparison.
         workspace: where artefacts go.
         made: experiments that are there.
     """
 
     config: Config
     stores: Mapping[int, Reference]
+    study: str
     workspace: Path
     made: dict[Key, Reference] = field(default_factory=dict)
 
-    def train(self, jobs: Sequence[Job]) -> None:
-        """Run what is not made yet; all are tried before a failure is raised."""
+    def train(self, jobs: Sequence[Job], *, trials: bool = False) -> None:
+        """Run what is not made yet; all are tried before a failure is raised.
+
+        Args:
+            jobs: what is wanted.
+            trials: a loss that is not finite is a trial's result, and no failure, where its method has another trial.
+        """
         wanted = [job for job in jobs if _key(job) not in self.made]
         places = Places.of(self.config.engines.device, self.config.engines.parallel)
-        failures = []
+        failed: dict[int, Exception] = {}
         number = min(len(places.devices), max(1, len(wanted)))
         say(f"{'experiments':<12} {len(wanted)}, {number} at a time")
         with _pool(places.devices[:number]) as runner, _ended_when_interrupted():
-            futures = {self._submit(runner, *job, places.threads): job for job in wanted}
+            futures = {self._submit(runner, *job, places.threads): number for number, job in enumerate(wanted)}
             for ended, future in enumerate(as_completed(list(futures)), 1):
-                job = futures[future]
+                job = wanted[futures[future]]
                 try:
-                    self.made[_key(job)] = future.result()
+                    self.made[_key(job)] = made = future.result()
+                    note(self.workspace, self.study, made)
                     say(f"{'experiment':<12} {ended} of {len(wanted)}: {_name(job)}")
                 except Exception as error:
-                    failures.append(f"{_name(job)}: {type(error).__name__}: {error}")
-                    say(f"{'experiment':<12} {ended} of {len(wanted)} failed: {failures[-1]}")
+                    failed[futures[future]] = error
+                    say(f"{'experiment':<12} {ended} of {len(wanted)} failed: {_name(job)}: {error}")
+        failures = [
+            f"{_name(wanted[number])}: {type(error).__name__}: {error}"
+            for number, error in failed.items()
+            if not (trials and isinstance(error, FloatingPointError) and self._has_trial(wanted[number][0]))
+        ]
         if failures:
             raise RuntimeError(
                 f"{len(failures)} of {len(wanted)} experiments failed; the others are kept, and the same command tries "
@@ -136,16 +159,22 @@ class Runs:
             )
 
     def tried(self, method: Method) -> list[dict[str, Any]]:
-        """What was tried on the first seed: settings, balanced accuracy on validation by the own rule, and artefact."""
-        tried = [(settings, self.made[_key((method, self.config.seed, settings))]) for settings in method.trials]
+        """What was tried on the first seed: settings, balanced accuracy on validation by the own rule, and artefact.
+
+        The last two are None for a trial whose loss was not finite.
+        """
+        tried = [(settings, self.made.get(_key((method, self.config.seed, settings)))) for settings in method.trials]
         return [
             {
                 "settings": dict(settings),
-                "validation": validation_of(reference, method.rules[0]),
-                "experiment": reference.digest,
+                "validation": reference and validation_of(reference, method.rules[0]),
+                "experiment": reference and reference.digest,
             }
             for settings, reference in tried
         ]
+
+    def _has_trial(self, method: Method) -> bool:
+        return any(_key((method, self.config.seed, settings)) in self.made for settings in method.trials)
 
     def _submit(
         self, runner: ProcessPoolTaskRunner, method: Method, seed: int, settings: Mapping[str, Any], threads: int
@@ -161,11 +190,11 @@ class Runs:
         )  # fmt: skip
 
 
-def _stores(config: Config, seeds: Sequence[int], workspace: Path) -> dict[int, Reference]:
+def _stores(config: Config, seeds: Sequence[int], study: str, workspace: Path) -> dict[int, Reference]:
     stores = {}
     with Workers(config.engines) as workers:
         for seed in seeds:
-            stages = Stages(config.model_copy(update={"seed": seed}), workspace, workers)
+            stages = Stages(config.model_copy(update={"seed": seed}), workspace, workers, purpose=study)
             stores[seed] = stages.store()
             check_data(stores[seed], config)
     return stores

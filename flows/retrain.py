@@ -1,5 +1,6 @@
 """The flow: ingest → drift → train a challenger as `lmle` does → judge it against the champion → promote, or not."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import flow
@@ -38,10 +39,10 @@ def retrain(config: Config = DEFAULTS, directory: Location | None = None) -> dic
         say(f"{'overdue':<12} run {name} is cancelled: this one does the same")
     with ingested(config, directory) as (stages, store):
         champions = Champions.open(config.engines, stages.workspace)
-        measured = _prepare(stages, store, champions)
+        prepared = _prepare(stages, store, champions)
         trained = train(stages, store)
         with deciding(stages.workspace):
-            outcome, files = _decide(stages, store, champions, trained, measured)
+            outcome, files = _decide(stages, store, champions, trained, prepared)
     say(f"{'champion':<12} {outcome.said()}")
     return {
         "run": trained.run.path,
@@ -52,12 +53,26 @@ def retrain(config: Config = DEFAULTS, directory: Location | None = None) -> dic
     }
 
 
-def _prepare(stages: Stages, store: Reference, champions: Champions) -> Reference | None:
+@dataclass(frozen=True)
+class Prepared:
+    """What a challenger is prepared for.
+
+    Attributes:
+        champion: number of the champion's version; None: there is none yet.
+        drift: of the data, measured by that champion.
+    """
+
+    champion: int | None
+    drift: Reference | None
+
+
+def _prepare(stages: Stages, store: Reference, champions: Champions) -> Prepared:
     """All that can be refused or warned of before training; the drift, where there is a champion to measure it by."""
     champion = champions.current()
     if champion is None:
+        champions.check_first()
         say(f"{'champion':<12} none of model {champions.name!r} yet: this run is to be the first")
-        return None
+        return Prepared(None, None)
     held = champions.fetch(champion, stages.workspace)
     check_champion(held, store, stages.config)
     check_frozen_test(frozen_test(champions, champion, stages.workspace), store, stages.config)
@@ -66,15 +81,27 @@ def _prepare(stages: Stages, store: Reference, champions: Champions) -> Referenc
     measured = stages.drift(store, held)
     say(f"{'drift':<12} {drift_said(measured)}")
     create_markdown_artifact(drift_text(measured), key="drift", description=f"against version {champion.number}")
-    return measured
+    return Prepared(champion.number, measured)
 
 
 def _decide(
-    stages: Stages, store: Reference, champions: Champions, trained: Trained, measured: Reference | None
+    stages: Stages, store: Reference, champions: Champions, trained: Trained, prepared: Prepared
 ) -> tuple[Outcome, Path | None]:
-    """What becomes of the challenger, done and on record; and the folder that says why, where there was a verdict."""
+    """What becomes of the challenger, done and on record; and the folder that says why, where there was a verdict.
+
+    Raises:
+        RuntimeError: where the challenger started from a champion that is champion no more.
+    """
     champion, challenger = champions.current(), champions.version(trained.model.version)
     assert champion is not None  # registration makes the first one
+    if champion.number not in (prepared.champion, challenger.number):
+        if stages.start is not None:
+            raise RuntimeError(
+                f"version {champion.number} became champion while this challenger was trained from version "
+                f"{prepared.champion}: the same command trains one from the champion of now"
+            )
+        prepared = _prepare(stages, store, champions)
+    measured = prepared.drift
     test = frozen_test(champions, champion, stages.workspace)
     verdict: Reference | None = None
     files: Path | None = None

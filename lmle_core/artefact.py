@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -61,6 +61,11 @@ def code_version(module: str) -> str:
 
     A change of the figures therefore redoes no training, and a change of the loss redoes every round.
     """
+    return digest_of(sources_of(module))
+
+
+def sources_of(module: str) -> dict[str, str]:
+    """A module's source and those of every `lmle_core` module that it imports, directly or not, by name."""
     sources: dict[str, str] = {}
     pending = [module]
     while pending:
@@ -81,7 +86,7 @@ def code_version(module: str) -> str:
             else:
                 continue
             pending.extend(name for name in candidates if _is_module(name))
-    return digest_of(sources)
+    return sources
 
 
 def _is_module(name: str) -> bool:
@@ -161,10 +166,12 @@ def make_once(
     """The committed directory, made by `make(partial, record)` where it is not there yet (see `committing`).
 
     Returns:
-        Its reference, and whether it was found done.
+        Its reference, and whether it was found done; its time of change is then that of now.
     """
     reference = committed(directory)
     if reference is not None:
+        with suppress(OSError):  # of another user's
+            os.utime(directory)
         return reference, True
     with lock(directory):  # a second process waits here, and then finds it done
         reference = committed(directory)

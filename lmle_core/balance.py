@@ -1,6 +1,6 @@
 """What balances the classes of a training: batches, loss or class costs."""
 
-from lmle_core.config import Config
+from lmle_core.config import BALANCED_TWICE, Config
 
 
 def has_costs(config: Config, attributes: int) -> bool:
@@ -10,16 +10,10 @@ def has_costs(config: Config, attributes: int) -> bool:
 
 
 def check_balance(config: Config, attributes: int) -> None:
-    """Raise ValueError where class costs would balance classes that batches or loss balance already."""
+    """Raise ValueError where class costs would balance classes that the batches of one attribute balance already."""
     if config.training.costs == "inverse" and _balanced(config, attributes):
-        raise ValueError(
-            "training.costs 'inverse' would balance the classes twice: the batches, the table or the loss do it "
-            "already; use 'auto'"
-        )
+        raise ValueError(BALANCED_TWICE)
 
 
 def _balanced(config: Config, attributes: int) -> bool:
-    loss, sampler = config.loss, config.training.sampler
-    batches = sampler in {"class-equal", "minority"} or (sampler == "auto" and attributes == 1)
-    by_loss = loss.kind == "centroid-margin" or (loss.kind == "softmax-ratio" and loss.adjusted)
-    return batches or by_loss or config.quintuplets.mode == "table"
+    return config.balanced or (config.training.sampler == "auto" and attributes == 1)

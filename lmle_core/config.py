@@ -16,6 +16,10 @@ APART = ("engines", "promotion")
 """Sections that change nothing of what a run computes: how and where it does, and what becomes of its result."""
 LEAST_TEMPERATURE = 0.03
 """Of the softmax ratio, whose weights exp(−2 / τ) are then above 1e-30."""
+BALANCED_TWICE = (
+    "training.costs 'inverse' would balance the classes twice: the batches, the table or the loss do it already; use "
+    "'auto'"
+)
 
 
 class ConfigError(ValueError):
@@ -177,13 +181,19 @@ class Loss(Section):
     angles: tuple[float, float] = Field(
         (0.1, 0.05), description="Centroid margin: angular margins between classes and between clusters, radians."
     )
-    embedding_weight: float = Field(0.3, gt=0, description="Weight of the embedding's loss.")
+    embedding_weight: float = Field(0.3, ge=0, description="Weight of the embedding's loss.")
     bce_weight: float = Field(1.0, ge=0, description="Weight of the multi-task BCE beside the embedding's loss.")
     bce_margin: float = Field(
         1.0,
         ge=0,
         description="Taken off the label's logit in BCE, in units of logits, and in pre-training by BCE; 0: plain.",
     )
+
+    @model_validator(mode="after")
+    def _trains_something(self) -> Self:
+        if not (self.embedding_weight or self.bce_weight):
+            raise ValueError("embedding_weight and bce_weight are both 0: nothing would be trained")
+        return self
 
     @property
     def ceiling(self) -> float | None:
@@ -210,12 +220,6 @@ class Training(Section):
     )
     flip: bool = Field(True, description="Augment by mirroring.")
     shift: float = Field(0.06, ge=0, le=0.5, description="Augment by shifting up to this share of the side.")
-
-    @model_validator(mode="after")
-    def _one_balance(self) -> Self:
-        if self.sampler == "class-equal" and self.costs == "inverse":
-            raise ValueError("class-equal batches and class costs balance the classes twice: choose one of the two")
-        return self
 
 
 class Index(Section):
@@ -319,11 +323,17 @@ class Config(Section):
             raise ValueError("quintuplets.mode 'table' trains on loss.kind 'hinge': set one of the two")
         if self.loss.kind == "softmax-ratio" and self.loss.temperature < LEAST_TEMPERATURE:
             raise ValueError(f"loss.temperature below {LEAST_TEMPERATURE} underflows with loss.kind 'softmax-ratio'")
-        if self.loss.kind == "softmax-ratio" and self.loss.adjusted and self.training.costs == "inverse":
-            raise ValueError("loss.adjusted and class costs balance the classes twice: choose one of the two")
+        if self.training.costs == "inverse" and self.balanced:
+            raise ValueError(BALANCED_TWICE)
         if self.prior.kind == "torchvision" and self.prior.weights is None:
             raise ValueError("prior.kind 'torchvision' needs prior.weights, a state-dict file of the trunk's model")
         return self
+
+    @property
+    def balanced(self) -> bool:
+        """Whether batches, table or loss balance the classes, however many attributes there are."""
+        by_loss = self.loss.kind == "centroid-margin" or (self.loss.kind == "softmax-ratio" and self.loss.adjusted)
+        return by_loss or self.training.sampler in {"class-equal", "minority"} or self.quintuplets.mode == "table"
 
     def digest(self) -> str:
         """Identifies what the run computes; paths and the sections `APART` do not count."""

@@ -19,6 +19,10 @@ MOST_PIXELS = 100_000_000
 """A damaged header may promise any size."""
 
 
+class RefusedImageError(ValueError):
+    """An image that is whole, and of a kind that is not taken."""
+
+
 class Geometry(NamedTuple):
     """What a stored image looks like.
 
@@ -65,7 +69,8 @@ def decode(data: bytes, geometry: Geometry | None = None) -> np.ndarray:
         or 1/8 of the size where `reduction` allows it.
 
     Raises:
-        ValueError: with the reason, if the file is truncated, damaged or no image.
+        ValueError: with the reason, if the file is truncated, damaged or no image; of a kind that is not taken,
+            `RefusedImageError`.
     """
     if not data:
         raise ValueError("the file is empty")
@@ -89,6 +94,8 @@ def _decode_jpeg(data: bytes, geometry: Geometry | None) -> np.ndarray:
         )
     except KeyError:  # simplejpeg's, for a header that names no colour space
         raise ValueError("truncated or damaged JPEG: its header cannot be read") from None
+    except RefusedImageError:
+        raise
     except ValueError as error:
         raise ValueError(f"truncated or damaged JPEG: {error}") from None
     return _decode_other(data) if space in INKS else _upright(pixels, orientation)
@@ -122,11 +129,11 @@ def _decode_other(data: bytes) -> np.ndarray:
         with Image.open(io.BytesIO(data)) as image:
             _check_size(image.height, image.width)
             if image.mode.startswith(("I", "F")):
-                raise ValueError(f"expected 8 bits a channel, found Pillow's mode {image.mode}")
+                raise RefusedImageError(f"expected 8 bits a channel, found Pillow's mode {image.mode}")
             return np.array(ImageOps.exif_transpose(image).convert("RGB"))
     except UnidentifiedImageError:
         raise ValueError(f"not an image (starts with {data[:8]!r})") from None
-    except MemoryError:
+    except (MemoryError, RefusedImageError):
         raise
     except Exception as error:  # damaged files make Pillow's readers raise errors of many kinds
         raise ValueError(f"truncated or damaged image: {error}") from None
@@ -134,7 +141,7 @@ def _decode_other(data: bytes) -> np.ndarray:
 
 def _check_size(height: int, width: int) -> None:
     if height * width > MOST_PIXELS:
-        raise ValueError(f"{height} x {width} pixels are more than {MOST_PIXELS}")
+        raise RefusedImageError(f"{height} x {width} pixels are more than {MOST_PIXELS}")
 
 
 @lru_cache

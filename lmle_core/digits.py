@@ -12,15 +12,11 @@ Many Factors of Variation, ICML 2007), as Huang et al. (CVPR 2016) make it imbal
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from lmle_core.celeba.annotations import CelebA
-from lmle_core.celeba.images import FOLDER, FolderImages
 from lmle_core.store import TEST, TRAIN, VALID
 
 CLASSES = 10
@@ -28,8 +24,6 @@ SIDE = 28
 """Height and width of a view, in pixels."""
 LEAST_SOURCES = 2
 """Source digits that every class keeps."""
-TABLE = "digits.csv"
-
 _HELD_OUT = {VALID: 0.15, TEST: 0.25}
 _SPLIT, _REDUCED, _REMOVED, _VIEW = 1, 2, 3, 4  # streams of draws
 _STRIPS = 6  # of each photograph, side by side: two for each split
@@ -121,42 +115,6 @@ def draw_digits(seed: int, removed: float, scene: Scene | None = None) -> DigitI
     )
 
 
-def write_digits(directory: Path, digits: DigitImages) -> CelebA:
-    """Write the images as PNG files into `img_align_celeba/` of a directory, and describe them as a data source.
-
-    Args:
-        directory: made where it is missing. Files there that are not of these digits are left, and not read.
-        digits: what to write.
-
-    Returns:
-        The source to ingest: one attribute `digit` with labels 0 to 9, and the source digits as identities.
-    """
-    folder = Path(directory) / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, image in zip(digits.names, digits.images, strict=True):
-        Image.fromarray(image.transpose(1, 2, 0)).save(folder / name, compress_level=1)
-    columns = (digits.names, digits.labels[:, 0].tolist(), digits.split.tolist(), digits.sources.tolist())
-    lines = [f"{name},{label},{split},{source}" for name, label, split, source in zip(*columns, strict=True)]
-    table = Path(directory) / TABLE
-    table.write_text("\n".join(["image_id,digit,partition,source", *lines]) + "\n")
-    reader = FolderImages(folder)
-    entries = reader.entries()
-    return CelebA(
-        directory=Path(directory),
-        filenames=digits.names,
-        attributes=("digit",),
-        labels=digits.labels,
-        split=digits.split,
-        identity=digits.sources,
-        landmarks=None,
-        clean_labels=None,
-        tables=(table,),
-        reader=reader,
-        stamps=tuple(entries[name] for name in digits.names),
-        folders=((Path(directory), len(digits.names)),),
-    )
-
-
 def digit_sheet(digits: DigitImages, columns: int = 16, scale: int = 2) -> NDArray[np.uint8]:
     """One row for each class, one column for each of its first training source digits: uint8 (h, w, 3), RGB.
 
@@ -176,11 +134,6 @@ def digit_sheet(digits: DigitImages, columns: int = 16, scale: int = 2) -> NDArr
             top, left = label * step + gap, column * step + gap
             sheet[top : top + SIDE * scale, left : left + SIDE * scale] = view
     return sheet
-
-
-def save_sheet(path: Path, seed: int = 0) -> None:
-    """Write the sheet of a seed's digits, none removed, as a PNG."""
-    Image.fromarray(digit_sheet(draw_digits(seed, 0.0))).save(path, optimize=True)
 
 
 def source_split() -> NDArray[np.int8]:

@@ -179,13 +179,15 @@ def teach(
 
 @torch.inference_mode()
 def outputs_of(network: Path, store: ImageStore, rows: np.ndarray, device: torch.device) -> Outputs:
-    """What a stored network makes of rows of a store, in one pass."""
+    """What a stored network makes of rows of a store, in one pass. Raises FloatingPointError where it is not finite."""
     model = load_network(network, device)
     parts = [
         [array.cpu().numpy() for array in model(torch.from_numpy(store.gather(rows[low : low + BATCH])).to(device))]
         for low in range(0, len(rows), BATCH)
     ]
     features, embeddings, logits = (np.concatenate(each) for each in zip(*parts, strict=True))
+    if not all(np.isfinite(each).all() for each in (features, embeddings, logits)):
+        raise FloatingPointError("the network's outputs are not finite: its training diverged; lower the learning rate")
     features /= np.linalg.norm(features, axis=1, keepdims=True).clip(1e-12)
     return Outputs(logits, embeddings, features, store.labels[rows])
 

@@ -72,7 +72,8 @@ class Minority:
     2. each draws, from its minority, as many images as the batch still lacks;
     3. the rest of the batch is uniform over the images not drawn yet.
 
-    Corner cases: a minority with fewer members than `least` gives them all. Too small a batch is refused.
+    Corner cases: a minority with fewer members than `least` gives them all. Too small a batch for the first iteration's
+    minima is refused at once; a batch that is too small for those of a later one holds a random part of them.
     """
 
     labels: np.ndarray
@@ -82,30 +83,38 @@ class Minority:
     minorities: list[np.ndarray] = field(init=False)
 
     def __post_init__(self) -> None:
-        """List each attribute's minority, rarest first."""
+        """List each attribute's minority, rarest first. Raises ValueError if the minima do not fit into a batch."""
         minorities = []
         for column in self.labels.T:
             values, counts = np.unique(column, return_counts=True)
             minorities.append(np.flatnonzero(column == values[counts.argmin()]))
         object.__setattr__(self, "minorities", sorted(minorities, key=len))
+        needed = int(self._minima(np.random.default_rng((*self.seed, 0))).sum())
+        if needed > self.batch:
+            raise ValueError(
+                f"training.batch {self.batch} is too small: {self.least} members of each of {len(self.minorities)} "
+                f"minorities need {needed} images; enlarge training.batch or lower training.minority"
+            )
 
     def __call__(self, iteration: int) -> np.ndarray:
-        """The batch of an iteration. Raises ValueError if the minima do not fit into it."""
+        """The batch of an iteration."""
         generator = np.random.default_rng((*self.seed, iteration))
+        chosen = self._minima(generator)
+        drawn = np.flatnonzero(chosen)
+        if len(drawn) > self.batch:
+            return generator.choice(drawn, self.batch, replace=False)
+        others = np.flatnonzero(~chosen)
+        rest = generator.choice(others, min(self.batch - len(drawn), len(others)), replace=False)
+        return generator.permutation(np.concatenate([drawn, rest]))
+
+    def _minima(self, generator: np.random.Generator) -> np.ndarray:
+        """Which images are drawn from the minorities, bool (n,)."""
         chosen = np.zeros(len(self.labels), dtype=bool)
         for members in self.minorities:
             lacking = min(self.least, len(members)) - int(chosen[members].sum())
             if lacking > 0:
                 chosen[generator.choice(members[~chosen[members]], lacking, replace=False)] = True
-        drawn = np.flatnonzero(chosen)
-        if len(drawn) > self.batch:
-            raise ValueError(
-                f"training.batch {self.batch} is too small: {self.least} members of each of {len(self.minorities)} "
-                f"minorities need {len(drawn)} images; enlarge training.batch or lower training.minority"
-            )
-        others = np.flatnonzero(~chosen)
-        rest = generator.choice(others, min(self.batch - len(drawn), len(others)), replace=False)
-        return generator.permutation(np.concatenate([drawn, rest]))
+        return chosen
 
 
 @dataclass(frozen=True)

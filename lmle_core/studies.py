@@ -13,7 +13,7 @@ class Study:
     """A study.
 
     Attributes:
-        name: of the study, and of its preset.
+        name: of the study.
         preset: of `lmle_core/presets`.
         methods: names of the catalogue; the first is the reference.
         seeds: how many.

@@ -122,6 +122,14 @@ class Champions:
         known = [each for each in found if PROMOTED_AT in each.tags or each.number in by_hand]
         return sorted(known, key=lambda each: (each.tags.get(PROMOTED_AT, ""), each.number))
 
+    def check_first(self) -> None:
+        """Raise RollbackError where there were champions, so that another version must not become the first one."""
+        if former := [each.number for each in self.history()]:
+            raise RollbackError(
+                f"no version of {self.name!r} has the alias {CHAMPION!r}, and versions {former} were champion: "
+                "`lmle rollback --to VERSION` brings one back"
+            )
+
     def fetch(self, version: Version, workspace: Path) -> Reference:
         """A version's `model/` and `index/`, from MLflow into the workspace, once; the digest is that of the files."""
         try:
@@ -152,16 +160,17 @@ class Champions:
             called.
 
         Raises:
-            RollbackError: without a champion, without one before it, or where `to` never was one.
+            RollbackError: without a champion to go back from or to, or where `to` never was one.
         """
         champion = self.current()
-        if champion is None:
+        former = {each.number for each in self.history()} - ({champion.number} if champion else set())
+        if champion is None and to not in former:
+            self.check_first()
             raise RollbackError(
                 f"model {self.name!r} has no champion in {shown(self.uri)}: `lmle retrain` makes the first"
             )
-        former = {each.number for each in self.history()} - {champion.number}
         there_are = f"former champions are versions {sorted(former)}" if former else "there is no former champion"
-        if to is None:
+        if champion is not None and to is None:
             if RESTORED_AT in champion.tags:
                 return champion, False
             if REPLACED not in champion.tags:
@@ -170,12 +179,13 @@ class Champions:
                     f"back to; {there_are}" + (": name one with --to" if former else "")
                 )
             to = int(champion.tags[REPLACED])
-        if to == champion.number:
+        if champion is not None and to == champion.number:
             return champion, False
-        if to not in former:
+        if to is None or to not in former:
             raise RollbackError(f"version {to} of {self.name!r} never was champion; {there_are}")
         at = now()
-        self._tag(champion.number, {ROLLED_BACK_AT: at, RESTORED_AT: None})
+        if champion is not None:
+            self._tag(champion.number, {ROLLED_BACK_AT: at, RESTORED_AT: None})
         self._tag(to, {RESTORED_AT: at, ROLLED_BACK_AT: None})
         self.client.set_registered_model_alias(self.name, CHAMPION, str(to))
         return self.version(to), True

@@ -1,14 +1,11 @@
 """Tasks for the data: procedural faces, image files into a store, and the store of digits."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from prefect import task
 
 from lmle_core.artefact import Reference
 from lmle_core.config import Data
-from lmle_core.ingest import ingest_over
 from lmle_core.location import Location
 from tasks.cache import StagePolicy
 from tasks.ingest import ingest, synthesise
@@ -46,11 +43,9 @@ def ingest_images(
     return ingest(directory, data, workspace, lambda: workers.writers(workspace), progress, more)
 
 
-@stage("digits", "lmle_core.digits")
+@stage("digits", "lmle_core.digit_store")
 def digits(directory: Path, data: Data, seed: int, workspace: Path) -> None:
     """The image store of scikit-learn's digits over photographs, drawn as image files and ingested."""
-    from lmle_core.digits import draw_digits, write_digits
+    from lmle_core.digit_store import make_digits
 
-    with TemporaryDirectory() as files, ThreadPoolExecutor() as pool:
-        source = write_digits(Path(files), draw_digits(seed, data.removed))
-        ingest_over(pool, directory, source, data)
+    make_digits(directory, seed, data)

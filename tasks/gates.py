@@ -53,8 +53,9 @@ def check_tracking(config: Config, workspace: Path) -> None:
 def check_data(store: Reference, config: Config) -> None:
     """Refuse data that cannot be trained or judged on as configured.
 
-    That is a store with an empty split, an attribute of which training sees one class only, identities that are
-    missing, or settings that do not fit the number of attributes.
+    That is a store with an empty split, an attribute of which training sees one class only, a split for validation or
+    test in which all attributes are of one class, identities that are missing, or settings that do not fit the number
+    of attributes.
     """
     images = ImageStore.open(store.path)
     for split, name in ((TRAIN, "train"), (VALID, "valid"), (TEST, "test")):
@@ -70,6 +71,13 @@ def check_data(store: Reference, config: Config) -> None:
             f"{len(constant)} attributes have a single class among the {len(labels)} training images: "
             f"{', '.join(constant[:10])}; choose the others with data.attributes, or add images"
         )
+    for split, name in ((VALID, "valid"), (TEST, "test")):
+        labels = images.labels[images.rows(split)]
+        if (labels == labels[0]).all():
+            raise UnusableDataError(
+                f"every attribute has a single class among the {len(labels)} images of the split {name!r}, which can "
+                "judge nothing: split the images at random"
+            )
     if config.prior.kind == "identity" and images.identity is None:
         raise UnusableDataError("prior.kind 'identity' needs identity_CelebA.txt beside the attributes; use 'bce'")
     training = config.training

@@ -5,6 +5,7 @@ import re
 import shutil
 import time
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from lmle_core.artefact import MARKER, lock_file, read_commit
+from tasks.unfinished import unfinished
 
 SOURCES = "synth"
 DIGEST = re.compile(r"[0-9a-f]{32}")
@@ -33,24 +35,18 @@ class Removable:
     size: int
 
 
-def dispensable_runs(workspace: Path, keep: int, named: Collection[str]) -> set[Path]:
-    """The finished runs but the newest ones, and but those that are named.
-
-    Args:
-        workspace: the workspace.
-        keep: how many of the newest stay.
-        named: runs that stay.
-    """
+def old_runs(workspace: Path, keep: int) -> list[Path]:
+    """The directories of the finished runs but the newest so many, the newest of them first."""
     finished = [path for path in workspace.glob(f"runs/*/{MARKER}") if not path.parent.name.endswith(".partial")]
     newest_first = sorted(finished, key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    return {path.parent for path in newest_first[keep:] if path.parent.name not in named}
+    return [path.parent for path in newest_first[keep:]]
 
 
 def removable(workspace: Path, older: float, retired: Collection[Path] = ()) -> list[Removable]:
-    """Directories that no finished run or comparison needs and that nobody has touched for a while.
+    """Directories that no run or comparison needs and that nobody has used for a while.
 
-    An artefact is needed where the marker of a run or comparison names its digest, or the marker of an artefact that
-    is needed does.
+    An artefact is needed where the marker of a run or comparison names its digest, or the list of one that is not
+    finished does (`tasks.unfinished`), or the marker of an artefact that is needed.
 
     Args:
         workspace: the workspace.
@@ -62,25 +58,26 @@ def removable(workspace: Path, older: float, retired: Collection[Path] = ()) -> 
     from.
     """
     limit = time.time() - older
-    gone = {path for path in retired if _last_change(path) < limit and _unlocked(path)}
+    gone = {path for path in retired if _unlocked(path) and _last_change(path) < limit}
     finished = [
         marker
         for kind in ("runs", "comparisons")
         for marker in workspace.glob(f"{kind}/*/{MARKER}")
         if marker.parent not in gone
     ]
+    roots = [*finished, *unfinished(workspace)]
     artefacts = [path for path in _directories(workspace) if not path.name.endswith(".partial")]
     records = {path: record for path in artefacts if (record := read_commit(path)) is not None}
-    needed = _reachable(finished, records)
+    needed = _reachable(roots, records)
     found = [Removable(path, "retired", _own_size(path)) for path in sorted(gone)]
     for path in _directories(workspace):
         if path.name.endswith(".partial"):
             why: Literal["partial", "retired", "unreferenced"] = "partial"
-        elif path not in needed and not (finished and path.parent.name == SOURCES):
+        elif path not in needed and not (roots and path.parent.name == SOURCES):
             why = "unreferenced"
         else:
             continue
-        if _last_change(path) < limit and _unlocked(path):
+        if _unlocked(path) and _last_change(path) < limit:
             found.append(Removable(path, why, _own_size(path)))
     return found
 
@@ -101,12 +98,12 @@ def _directories(workspace: Path) -> Iterator[Path]:
         yield from (path for path in sorted(workspace.glob(pattern)) if path.is_dir())
 
 
-def _reachable(finished: list[Path], records: dict[Path, dict[str, Any]]) -> set[Path]:
+def _reachable(roots: list[Path], records: dict[Path, dict[str, Any]]) -> set[Path]:
     by_digest: dict[str, set[Path]] = {}
     for path, record in records.items():
         for digest in {record["digest"], *DIGEST.findall(path.name)}:
             by_digest.setdefault(digest, set()).add(path)
-    pending = [digest for marker in finished for digest in DIGEST.findall(marker.read_text())]
+    pending = [digest for root in roots for digest in DIGEST.findall(root.read_text())]
     needed: set[Path] = set()
     while pending:
         for path in by_digest.get(pending.pop(), set()) - needed:
@@ -121,7 +118,11 @@ def _final(directory: Path) -> Path:
 
 
 def _last_change(directory: Path) -> float:
-    return max(path.stat().st_mtime for path in (directory, *directory.rglob("*")))
+    times = []
+    for path in (directory, *directory.rglob("*")):
+        with suppress(FileNotFoundError):  # somebody writes there
+            times.append(path.stat().st_mtime)
+    return max(times, default=time.time())
 
 
 def _own_size(directory: Path) -> int:

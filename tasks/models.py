@@ -67,6 +67,23 @@ def run_of(address: str, tracking_uri: str) -> str:
     return str(run.data.tags[RUN_TAG])
 
 
+def known_runs(tracking_uri: str) -> set[str]:
+    """Names of all runs that MLflow has a record of. Raises TrackingError."""
+    from tasks.tracking import RUN_TAG
+
+    _, client = connect(tracking_uri)
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    found: set[str] = set()
+    token: str | None = None
+    while experiments:
+        page = client.search_runs(experiments, f"tags.`{RUN_TAG}` LIKE '%'", page_token=token)
+        found.update(run.data.tags[RUN_TAG] for run in page)
+        token = page.token
+        if not token:
+            break
+    return found
+
+
 def runs_with_alias(tracking_uri: str) -> set[str]:
     """Names of the runs whose model an alias of the registry points to, as the champion's. Raises TrackingError."""
     from tasks.tracking import RUN_TAG

@@ -14,9 +14,14 @@ from lmle_core.location import Location
 from tasks import clusters as clustering
 from tasks import data, drift, evaluate, features, index, prior, promotion, publish, train
 from tasks.stage import done
+from tasks.unfinished import finish, note
 from tasks.workers import Workers
 
-CODE = ("lmle_core.ingest", "lmle_core.training", "lmle_core.publish", "lmle_core.evaluation", "lmle_core.faces")
+CODE = (
+    "lmle_core.ingest", "lmle_core.digit_store", "lmle_core.faces", "lmle_core.training", "lmle_core.index_choice",
+    "lmle_core.evaluation", "lmle_core.publish",
+)  # fmt: skip
+"""Modules that with what they import are all that makes a run."""
 INGESTED = tuple(f"data.{key}" for key in ("attributes", "height", "width", "crop", "shard", "quarantine"))
 TRAINED = ("seed", "trunk", "training", "loss", "quintuplets")
 CLUSTERED = ("seed", "cluster")
@@ -31,6 +36,7 @@ class Stages:
         workspace: where artefacts go.
         workers: the Dask cluster, started if needed.
         start: a network that takes the place of the prior.
+        purpose: name of what the stages are made for, in `tasks.unfinished`; by default the configuration's digest.
         made: every reference so far.
     """
 
@@ -38,6 +44,7 @@ class Stages:
     workspace: Path
     workers: Workers
     start: Reference | None = None
+    purpose: str = ""
     made: list[Reference] = field(default_factory=list)
 
     def source(self) -> Location:
@@ -163,10 +170,12 @@ class Stages:
 
     def publish(self, run: str, command: str, **parts: Any) -> Reference:
         """The run's directory, from `parts` as in `lmle_core.publish.Parts`."""
-        return self._do(
+        published = self._do(
             publish.publish_run, run=run, parts={**parts, "stages": list(self.made)}, config=self.config,
             code=self.code(), command=command,
         )  # fmt: skip
+        finish(self.workspace, self._purpose())
+        return published
 
     def code(self) -> str:
         """Version of the code that makes a run."""
@@ -187,4 +196,8 @@ class Stages:
     def _do(self, stage: Task[..., Reference], **inputs: Any) -> Reference:
         reference = done(stage, **inputs, workspace=self.workspace)
         self.made.append(reference)
+        note(self.workspace, self._purpose(), reference)
         return reference
+
+    def _purpose(self) -> str:
+        return self.purpose or self.config.digest()

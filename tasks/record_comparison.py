@@ -8,9 +8,9 @@ from typing import Any
 
 from lmle_core.artefact import MARKER, Reference
 from lmle_core.comparison.experiment import Experiment
+from lmle_core.comparison.files import is_experiment
 from lmle_core.config import APART, Config
 from lmle_core.methods.catalogue import METHODS
-from tasks.compare import is_experiment
 from tasks.mlflow_entities import flatten
 from tasks.mlflow_store import connect, find_experiment, own_artifacts, tracking_uri
 

@@ -99,7 +99,8 @@ def register_model(
         )
     number = int(version.version)
     aliases = dict(client.get_registered_model(name).aliases)
-    if CHAMPION not in aliases:
+    others = [each for each in client.search_model_versions(f"name = '{name}'") if int(each.version) != number]
+    if CHAMPION not in aliases and not any(PROMOTED_AT in each.tags for each in others):
         client.set_model_version_tag(name, str(number), PROMOTED_AT, now())
         client.set_registered_model_alias(name, CHAMPION, str(number))
     if int(aliases.get(CHALLENGER, 0)) < number:

@@ -61,16 +61,21 @@ def leave(
         experiments=references, reference=OURS, trials={key[0]: list(TRIALS) for key in right}, shared=False,
         study=name, config=CONFIG, workspace=workspace,
     )  # fmt: skip
-    publish_comparison(compared, name, workspace)
+    made = {
+        "revision": "a" * 40,
+        "config": find_study(name).configs()[name].identity(),
+        "rules": {key[0]: METHODS[key[0]].rules[0] for key in right},
+    }
+    publish_comparison(compared, name, made, workspace)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def undrawn() -> Iterator[None]:
     """The stage's own figures are not drawn: what records need is in the JSON files, and drawing takes longest."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lmle_core.figures.style.save", lambda figure, path: None)
-        patch.setattr("lmle_core.figures.comparison.differences", lambda compared, titles: None)
-        patch.setattr("lmle_core.figures.comparison.gains_against_imbalance", lambda compared, titles: ())
+        patch.setattr("lmle_core.comparison.files.save", lambda figure, path: None)
+        patch.setattr("lmle_core.comparison.files.differences", lambda compared, titles: None)
+        patch.setattr("lmle_core.comparison.files.gains_against_imbalance", lambda compared, titles: ())
         yield
 
 
@@ -109,9 +114,17 @@ def loaded(workspace: Path, name: str) -> Measured:
 
 
 def test_a_record_holds_what_the_study_left_rounded(workspace: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="faces: it was made with other settings"):
+        keep(find_study("faces"), workspace, ["training.rounds=7"], tmp_path)
+    made = workspace / "comparisons" / "faces" / "made.json"
+    before = made.read_text()
+    config = load_config("study-faces", ["training.rounds=7"]).identity()
+    made.write_text(json.dumps({**json.loads(before), "config": config}))
     path = keep(find_study("faces"), workspace, ["training.rounds=7"], tmp_path, note="The machine was busy.")
+    made.write_text(before)
     assert results.machine(StudyRecord.load(path)).endswith("record.json`. The machine was busy.")
     record = json.loads(path.read_text())
+    assert record["environment"]["revision"] == "a" * 40
     assert record["command"] == ("lmle study faces --methods lmle,bce,class-weighted,triplet --set training.rounds=7")
     assert str(workspace) not in path.read_text()
     assert record["study"]["settings"]["training.rounds"] == 7
@@ -336,7 +349,7 @@ def test_the_page_names_what_is_not_shown_and_links_each_figure(
     assert "no record of `lmle study faces-gpu`" in not_shown
     assert "no record of `lmle study faces-ablation`" in not_shown
     absent = [METHODS[name].title for name in find_study("faces").methods if name not in {key[0] for key in RIGHT}]
-    assert f"Of the study faces: {'; '.join(absent)}." in not_shown
+    assert f"Of the comparison faces: {'; '.join(absent)}." in not_shown
     assert "Of the study digits: more than 3 seeds; 5 are meant." in not_shown
     assert "lmle study digits`." not in not_shown
     assert "CelebA was not run here" in page
@@ -368,7 +381,7 @@ def test_a_reference_that_decides_by_another_rule_than_the_catalogue_says_is_ref
 ) -> None:
     changed_rules = replace(METHODS["lmle"], rules=("prior", OURS[1]))
     monkeypatch.setattr("benchmarks.studies.METHODS", {**METHODS, "lmle": changed_rules})
-    with pytest.raises(ValueError, match="the catalogue has changed since"):
+    with pytest.raises(ValueError, match="decide by the rules of the catalogue, found"):
         keep(find_study("faces"), workspace, records=tmp_path)
 
 

@@ -70,28 +70,35 @@ def gc(
     older: Annotated[float, typer.Option(min=0, help="Only what is unchanged for so many hours.")] = 24,
     keep: Annotated[
         int | None,
-        typer.Option(min=0, help="Also finished runs, but the newest so many and those whose model has an alias."),
+        typer.Option(min=0, help="Also runs that MLflow knows, but the newest and those whose model has an alias."),
     ] = None,
 ) -> None:
     """List, or delete, what interrupted attempts left and what no run refers to."""
     from filelock import Timeout
 
     from flows.local import answering_mlflow
-    from tasks.housekeeping import dispensable_runs, removable, remove
-    from tasks.models import runs_with_alias
+    from tasks.housekeeping import old_runs, removable, remove
+    from tasks.mlflow_store import shown
+    from tasks.models import known_runs, runs_with_alias
 
-    space, total = workspace_path(workspace), 0
-    retired = set() if keep is None else dispensable_runs(space, keep, runs_with_alias(answering_mlflow(space)))
+    space, retired = workspace_path(workspace), []
+    if keep is not None:
+        uri = answering_mlflow(space)
+        known, named, old = known_runs(uri), runs_with_alias(uri), old_runs(space, keep)
+        retired = [run for run in old if run.name in known - named]
+        if strangers := sum(run.name not in known for run in old):
+            print(f"{strangers} old runs are left: the MLflow at {shown(uri)} does not know them")
+    directories = total = 0
     for found in removable(space, older * 3600, retired):
         try:
             if delete:
                 remove(found.path)
         except Timeout:
             continue  # a process took it up again
-        total += found.size
+        directories, total = directories + 1, total + found.size
         print(f"{found.why:<13} {found.size / 2**20:9.1f} MiB  {found.path.relative_to(space)}")
     verb = "deleted" if delete else "could be deleted with --delete"
-    print(f"{total / 2**20:.1f} MiB {verb}" if total else "nothing to delete")
+    print(f"{total / 2**20:.1f} MiB {verb}" if directories else "nothing to delete")
 
 
 def bench(

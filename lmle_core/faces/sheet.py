@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from lmle_core.celeba.facts import ATTRIBUTES
 from lmle_core.faces.anatomy import HEIGHT, WIDTH
@@ -44,11 +42,6 @@ def attribute_sheet(
     return np.concatenate(
         [np.concatenate(blocks[k : k + columns], axis=1) for k in range(0, len(blocks), columns)], axis=0
     )
-
-
-def save_sheet(path: Path, seed: int = 0) -> None:
-    """Write the sheet of all forty attributes as a PNG in 256 colours, about 300 KB."""
-    Image.fromarray(attribute_sheet(seed, scale=0.6)).quantize(256).save(path, optimize=True)
 
 
 def _block(population: Population, seed: int, name: str, scale: float, pairs: int) -> NDArray[np.uint8]:

@@ -42,7 +42,7 @@ class Triplets:
         warm: share of the iterations on cross-entropy.
 
     Raises:
-        ModuleNotFoundError: without pytorch-metric-learning, which the extra `dev` installs.
+        ModuleNotFoundError: without pytorch-metric-learning.
 
     Source: Schroff et al., FaceNet, CVPR 2015, section 3.2; Hermans et al., In Defense of the Triplet Loss for Person
     Re-Identification, 2017, eq. 5.

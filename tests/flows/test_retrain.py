@@ -4,17 +4,22 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from distributed import LocalCluster
 
+from lmle_core.artefact import Reference
 from lmle_core.celeba.layout import DataError
 from lmle_core.config import Config, ConfigError, load_config
 from lmle_core.faces.files import partition, write_annotations, write_images
 from lmle_core.frozen_test import FrozenTest
-from tasks.champions import Champions, Version
+from tasks.champions import Champions, RollbackError, Version
+from tasks.pipeline import Stages
 from tests.conftest import Ended
+
+if TYPE_CHECKING:
+    from flows.lmle import Trained
 
 pytestmark = [pytest.mark.slow, pytest.mark.services]
 
@@ -92,8 +97,10 @@ def said_by_prefect(key: str) -> str:
     return str(found.data)
 
 
-def test_a_model_is_retrained(model: Model, lmle: Callable[..., Ended]) -> None:
+def test_a_model_is_retrained(model: Model, lmle: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch) -> None:
     """One story, since each part needs the champion that the one before has left."""
+    from flows.lmle import train
+
     where = ("--workspace", model.workspace)
     assert "no champion yet" in lmle("champions", *where).out
     assert lmle("rollback", *where).code == 2
@@ -164,6 +171,30 @@ def test_a_model_is_retrained(model: Model, lmle: Callable[..., Ended]) -> None:
     assert lmle("rollback", "--to", 3, *where).code == 0
     assert model.aliases["champion"] == 3
     assert lmle("rollback", "--to", 2, *where).err.startswith("lmle: version 2 of 'lmle' never was champion")
+
+    meanwhile = model.champions
+
+    def train_while_somebody_goes_back(stages: Stages, store: Reference) -> "Trained":
+        trained = train(stages, store)
+        meanwhile.roll_back(1)
+        return trained
+
+    with monkeypatch.context() as patch:
+        patch.setattr("flows.retrain.train", train_while_somebody_goes_back)
+        judged = model.retrain(*WORSE)
+        assert model.versions()[-1].tags["lmle.judged_against"] == "1"
+        drift = json.loads((Path(judged["files"]) / "drift.json").read_text())
+        assert drift["new"] == NEW  # by the champion that it was judged against; the one before has seen them
+        assert lmle("rollback", "--to", 3, *where).code == 0
+        with pytest.raises(RuntimeError, match="version 1 became champion while this challenger was trained from"):
+            model.retrain(*POOR, "promotion.warm_start=true")
+
+    model.champions.client.delete_registered_model_alias("lmle", "champion")
+    with pytest.raises(RollbackError, match=r"versions \[1, 3\] were champion: `lmle rollback --to VERSION`"):
+        model.retrain(*POOR)
+    assert "were champion: `lmle rollback --to VERSION` brings one back" in lmle("rollback", *where).err
+    assert lmle("rollback", "--to", 3, *where).code == 0
+    assert model.aliases["champion"] == 3
 
     moved = (model.data / "list_eval_partition.txt").read_text().replace(f"{test.names[0]} 2", f"{test.names[0]} 0")
     (model.data / "list_eval_partition.txt").write_text(moved)

@@ -42,8 +42,10 @@ def test_a_wrong_name_or_value_is_refused_with_the_nearest(setting: str, message
         (["training.sampler=class-equal", "training.costs=inverse"], "balance the classes twice"),
         (
             ["loss.kind=softmax-ratio", "training.costs=inverse"],
-            "loss.adjusted and class costs balance the classes twice",
+            "would balance the classes twice",
         ),
+        (["training.sampler=minority", "training.costs=inverse"], "would balance the classes twice"),
+        (["loss.embedding_weight=0", "loss.bce_weight=0"], "nothing would be trained"),
         (["quintuplets.mode=table", "loss.kind=centroid-margin"], "trains on loss.kind 'hinge'"),
         (["prior.kind=torchvision"], "needs prior.weights"),
         (["engines.nodes=2"], "nodes and rendezvous go together, found 2 and None"),

@@ -1,6 +1,5 @@
 """Digits: no digit or piece of photograph in two splits, draws that follow from the seed, and a store that has them."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits, load_sample_images
 
 from lmle_core.config import Data
+from lmle_core.digit_store import make_digits, write_digits
 from lmle_core.digits import (
     CLASSES,
     SIDE,
@@ -23,9 +23,7 @@ from lmle_core.digits import (
     kept_sources,
     photograph_strips,
     source_split,
-    write_digits,
 )
-from lmle_core.ingest import ingest_over
 from lmle_core.prior import class_count
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
 
@@ -200,17 +198,16 @@ def test_backgrounds_keep_their_contrast_bounded_and_digits_are_brighter() -> No
     assert set(loud.images.max(axis=(1, 2, 3)).tolist()) <= set(range(155, 161))
 
 
-def test_a_store_holds_the_pixels_labels_and_splits_that_were_drawn(reduced: DigitImages, tmp_path: Path) -> None:
-    source = write_digits(tmp_path / "digits", reduced)
-    with ThreadPoolExecutor(2) as pool:
-        ingest_over(pool, tmp_path / "store", source, Data(height=SIDE, width=SIDE))
+def test_a_store_holds_the_pixels_labels_and_splits_that_were_drawn(tmp_path: Path) -> None:
+    make_digits(tmp_path / "store", 3, Data(height=SIDE, width=SIDE, removed=0.9))
+    drawn = draw_digits(3, 0.9)
     store = ImageStore.open(tmp_path / "store")
-    assert np.array_equal(store.block(0, store.n), reduced.images)
-    assert np.array_equal(store.labels, reduced.labels)
-    assert np.array_equal(store.split, reduced.split)
+    assert np.array_equal(store.block(0, store.n), drawn.images)
+    assert np.array_equal(store.labels, drawn.labels)
+    assert np.array_equal(store.split, drawn.split)
     assert store.identity is not None
-    assert np.array_equal(store.identity, reduced.sources)
-    assert tuple(store.filenames) == reduced.names
+    assert np.array_equal(store.identity, drawn.sources)
+    assert tuple(store.filenames) == drawn.names
     assert store.attributes == ("digit",)
     assert class_count(store.labels) == CLASSES
 

@@ -51,6 +51,19 @@ def test_minorities_that_do_not_fit_are_refused_with_the_numbers() -> None:
         Minority(imbalanced(0), 8, 4, (0,))(0)
 
 
+def test_minima_that_fit_into_the_first_batch_and_not_into_a_later_one_fill_it() -> None:
+    labels = imbalanced(0)
+
+    def minima(iteration: int) -> np.ndarray:
+        return np.flatnonzero(Minority(labels, 64, 4, (0,))._minima(np.random.default_rng((0, iteration))))
+
+    batch = len(minima(0))
+    iteration = next(i for i in range(1, 1000) if len(minima(i)) > batch)
+    drawn = Minority(labels, batch, 4, (0,))(iteration)
+    assert len(np.unique(drawn)) == len(drawn) == batch
+    assert set(drawn) < set(minima(iteration))
+
+
 @given(seed=st.integers(0, 200), images=st.integers(1, 120), batch=st.integers(1, 100))
 @settings(max_examples=50, deadline=None)
 def test_resampled_batches_hold_distinct_images_and_as_many_as_there_are(seed: int, images: int, batch: int) -> None:

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+import zarr
 
 from lmle_core.artefact import Reference
 from lmle_core.celeba.annotations import read_celeba
@@ -9,6 +10,7 @@ from lmle_core.config import Config, ConfigError, Data, load_config
 from lmle_core.health import Collapse
 from lmle_core.ingest import create_store, publish
 from lmle_core.shards import ingest_shard
+from lmle_core.store import VALID, ImageStore
 from tasks.gates import (
     QualityGateError,
     UnusableDataError,
@@ -43,6 +45,16 @@ def store(directory: Path, edit: str, old: str, new: str) -> Reference:
 def test_an_empty_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnusableDataError, match=r"no image in the split 'test'; list_eval_partition needs 0"):
         check_data(store(tmp_path, "list_eval_partition.txt", " 2\n", " 0\n"), Config())
+
+
+def test_a_split_that_can_judge_nothing_is_refused(tmp_path: Path) -> None:
+    source = store(tmp_path, "list_attr_celeba.txt", " 1", " 1")
+    images = ImageStore.open(source.path)
+    labels = images.labels.copy()
+    labels[images.rows(VALID)] = 0
+    zarr.open_group(source.path, mode="r+", use_consolidated=False)["attributes"][:] = labels  # type: ignore[index]
+    with pytest.raises(UnusableDataError, match=r"every attribute has a single class among .* the split 'valid'"):
+        check_data(source, Config())
 
 
 def test_an_attribute_with_one_class_is_refused_by_name(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 from filelock import Timeout
 
 from lmle_core.artefact import MARKER, Reference, digest_of, lock, make_once
-from tasks.housekeeping import dispensable_runs, removable, remove
+from tasks.housekeeping import old_runs, removable, remove
+from tasks.unfinished import HEEDED, finish, note
 
 HOUR = 3600.0
 
@@ -72,6 +73,25 @@ def test_procedural_faces_stay_as_long_as_there_is_a_run(workspace: Path) -> Non
     assert faces in [each.path for each in removable(workspace, older=-HOUR)]
 
 
+def test_what_an_unfinished_run_has_made_stays_until_nobody_goes_on(workspace: Path) -> None:
+    unused = workspace / "stores" / f"{digest_of('unused')}.zarr"
+    note(workspace, "study", Reference("ingest", str(unused), digest_of("unused")))
+    assert unused not in [each.path for each in removable(workspace, older=-HOUR)]
+    _age(workspace / "unfinished", HEEDED)
+    assert unused in [each.path for each in removable(workspace, older=-HOUR)]
+    note(workspace, "study", Reference("ingest", str(unused), digest_of("unused")))
+    finish(workspace, "study")
+    assert unused in [each.path for each in removable(workspace, older=-HOUR)]
+
+
+def test_what_is_used_again_is_young_again(workspace: Path) -> None:
+    _age(workspace, 2 * HOUR)
+    unused = workspace / "stores" / f"{digest_of('unused')}.zarr"
+    assert unused in [each.path for each in removable(workspace, older=HOUR)]
+    _make(unused, "ingest", {})
+    assert unused not in [each.path for each in removable(workspace, older=HOUR)]
+
+
 def test_what_a_process_writes_is_left_alone(workspace: Path) -> None:
     _age(workspace, 2 * HOUR)
     made = next(workspace.glob("stages/train/*.partial"))
@@ -108,9 +128,9 @@ def test_old_runs_go_with_what_they_alone_need(tmp_path: Path) -> None:
         run = tmp_path / "runs" / name
         _make(run, "run", {"features": shared.digest, "train": own[name].digest})
         os.utime(run / MARKER, (1e9 - age, 1e9 - age))
-    assert dispensable_runs(tmp_path, 4, ()) == set()
-    retired = dispensable_runs(tmp_path, 2, {"champion"})
-    assert {path.name for path in retired} == {"oldest"}
+    assert old_runs(tmp_path, 4) == []
+    assert [run.name for run in old_runs(tmp_path, 2)] == ["champion", "oldest"]
+    retired = old_runs(tmp_path, 3)
     assert removable(tmp_path, HOUR, retired) == []  # changed within the hour
     assert [(each.path, each.why) for each in removable(tmp_path, -HOUR, retired)] == [
         (tmp_path / "runs" / "oldest", "retired"),

@@ -1,12 +1,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from lmle_core.artefact import Reference
+from lmle_core.artefact import Reference, sources_of
 from lmle_core.config import Config, parse_config
-from tasks import prior
+from tasks import clusters, data, evaluate, features, index, prior, publish
 from tasks.cache import StagePolicy
-from tasks.pipeline import Stages
-from tasks.train import train
+from tasks.pipeline import CODE, Stages
+from tasks.train import quintuplets, train
 from tasks.workers import Workers
 
 STORE = Reference("ingest", "store", "pixels")
@@ -52,3 +52,14 @@ def test_pre_training_sees_the_margin_of_the_classifier_and_the_baseline_does_no
     plain, other = Config(), parse_config({"loss": {"bce_margin": 2.5}})
     assert other.view(*prior.VIEW).loss.bce_margin == 2.5
     assert plain.view(*prior.BCE_VIEW).digest() == other.view(*prior.BCE_VIEW).digest()
+
+
+def test_a_change_of_any_stage_s_code_is_another_run() -> None:
+    of_a_run = set().union(*map(sources_of, CODE))
+    stages_of_a_run = (
+        data.synth, data.ingest_images, data.digits, prior.prior, prior.bce, prior.pca, features.features,
+        clusters.clusters, quintuplets, train, evaluate.health, index.index, evaluate.evaluation, publish.publish_run,
+    )  # fmt: skip
+    for each in stages_of_a_run:
+        assert isinstance(each.cache_policy, StagePolicy)
+        assert set(sources_of(each.cache_policy.code)) <= of_a_run, each.name

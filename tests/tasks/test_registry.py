@@ -15,7 +15,7 @@ import pytest
 from lmle_core.classifier import Classifier, files_digest
 from lmle_core.config import Config, Engines
 from tasks.mlflow_store import TrackingError, own_store
-from tasks.models import fetch_model, run_of, runs_with_alias
+from tasks.models import fetch_model, known_runs, run_of, runs_with_alias
 from tasks.registry import REQUIREMENTS, requirements
 from tasks.tracking import Tracker
 from tests.tasks.tiny_run import ATTRIBUTES, DATA, jpeg, make_run
@@ -127,6 +127,7 @@ def test_the_runs_of_champion_and_challenger_are_known_and_no_others(
     for name in sorted(names):
         started(name).register(run_directory, "aliases", ATTRIBUTES, jpeg(0))
     assert runs_with_alias(own_store(mlflow_workspace)) & names == {"5" * 32, "7" * 32}
+    assert known_runs(own_store(mlflow_workspace)) >= names
 
 
 def test_a_run_without_a_model_is_refused(started: Callable[[str], Tracker], tmp_path: Path) -> None:

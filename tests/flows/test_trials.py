@@ -1,0 +1,42 @@
+"""A trial whose training diverges: it is not chosen, and no comparison ends for it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from prefect import flow
+
+from flows.compare import Runs
+from lmle_core.artefact import Reference
+from lmle_core.config import load_config
+from lmle_core.methods.catalogue import METHODS
+from tests.flows.commands import TINY
+from tests.lmle_core.conftest import make_store
+
+pytestmark = [pytest.mark.slow, pytest.mark.services]
+
+
+def test_a_trial_that_diverges_is_not_chosen_and_alone_it_is_an_error(prefect_server: str, tmp_path: Path) -> None:
+    store = make_store(tmp_path / "data", images=60)
+    sane, wild = {"training.learning_rate": 4e-3}, {"training.learning_rate": 1e30}
+    method = replace(METHODS["bce"], trials=(sane, wild))
+    config = load_config(None, [*TINY, "engines.parallel=1"])
+    runs = Runs(config, {0: Reference("ingest", str(store.path), store.digest)}, "study", tmp_path / "workspace")
+
+    @flow
+    def tried() -> None:
+        runs.train([(method, 0, settings) for settings in method.trials], trials=True)
+
+    @flow
+    def wanted() -> None:
+        runs.train([(method, 0, wild)])
+
+    tried()
+    found = runs.tried(method)
+    assert [trial["settings"] for trial in found] == [sane, wild]
+    assert 0 < found[0]["validation"] <= 1
+    assert (found[1]["validation"], found[1]["experiment"]) == (None, None)
+    with pytest.raises(
+        RuntimeError, match=r"1 of 1 experiments failed; .*\n.*bce, seed 0, training.learning_rate 1e\+30"
+    ):
+        wanted()
