@@ -3,9 +3,10 @@
 import importlib.metadata
 import os
 import platform
-import subprocess
 from pathlib import Path
 from typing import Any
+
+from tasks.revision import git_revision
 
 PACKAGES = (
     "torch", "torchvision", "faiss-gpu", "faiss-cpu", "scikit-learn", "pytorch-metric-learning", "simplejpeg", "zarr",
@@ -21,15 +22,12 @@ def environment() -> dict[str, Any]:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    revision = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
-    )
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
         "versions": versions,
-        "revision": revision.stdout.strip() or None,
+        "revision": git_revision(),
     }
 
 

@@ -74,14 +74,16 @@ def page(records: Path = RECORDS) -> str:
         measured = found[scale]
         stages = [record for name, record in measured.items() if name in TITLES]
         stages.sort(key=lambda record: list(TITLES).index(record["stage"]))
-        parts += [f"## {title}\n", *map(_hardware, _machines(measured)), "", *_stages(stages), ""]
-        parts += ["### Cost against size\n", *_costs(stages), ""]
+        parts += [f"## {title}\n", *map(_hardware, _machines(measured)), ""]
+        if stages:
+            parts += [*_stages(stages), "", "### Cost against size\n", *_costs(stages), ""]
         for name, heading in (("whole-run", "A whole run"), ("memory", "Memory at 200,000 images")):
             if name in measured:
                 parts += [f"### {heading}\n", *_whole(measured[name], stages), ""]
         if "serving" in measured:
             parts += ["### Serving\n", *serving.serving_table(measured["serving"]), ""]
-        parts += ["### Notes\n", *(note for record in stages for note in _notes(record)), ""]
+        if stages:
+            parts += ["### Notes\n", *(note for record in stages for note in _notes(record)), ""]
     parts += _accuracies(records)
     return "\n".join(parts).rstrip() + "\n"
 
@@ -180,10 +182,10 @@ def _whole(record: Json, stages: list[Json]) -> list[str]:
             f"{taken['host'] / 1e9:.2f} GB | {device} |"
         )
     intro = f"{record['images']:,} images in {total:.0f} s, from image files to scores, on {record['date']}."
-    if record["stage"] == "whole-run" and shares:
-        intro += f" The stages' limits, as measured above, sum up to {least:.0f} s: {100 * least / total:.0f} %."
-    else:
+    if record["stage"] == "memory":
         intro += f" Training is cut short: {record['config']['training']['iterations']} iterations a round."
+    elif shares:
+        intro += f" The stages' limits, as measured above, sum up to {least:.0f} s: {100 * least / total:.0f} %."
     return [intro, "", *lines, "", "Host memory is that of all processes, libraries included, mapped files not."]
 
 

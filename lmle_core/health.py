@@ -96,13 +96,12 @@ def refuse_collapse(
     """Raise `Collapse` if any attribute's spread is under the least.
 
     Args:
-        spreads: (G,) as `spread` returns; G = A, or 1 for an embedding that all attributes share.
+        spreads: (A,) as `spread` returns.
         attributes: names of the A attributes.
         least: the least spread that is accepted.
         loss: the training loss at the end of the round, for the message.
         ceiling: g1 + g2 + g3, for the message.
     """
-    names = list(attributes) if len(spreads) == len(attributes) else ["all attributes"] * len(spreads)
-    fallen = {name: float(value) for name, value in zip(names, spreads, strict=True) if not value >= least}
+    fallen = {name: float(value) for name, value in zip(attributes, spreads, strict=True) if not value >= least}
     if fallen:
         raise Collapse(fallen, least, loss, ceiling)

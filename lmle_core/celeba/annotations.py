@@ -19,7 +19,6 @@ PARTITION_FILE = "list_eval_partition"
 IDENTITY_FILE = "identity_CelebA"
 LANDMARKS_FILE = "list_landmarks_align_celeba"
 CLEAN_FILE = "list_attr_clean_celeba"
-TABLES = (ATTRIBUTES_FILE, PARTITION_FILE, IDENTITY_FILE, LANDMARKS_FILE, CLEAN_FILE)
 HEADLESS = {PARTITION_FILE: ("partition",), IDENTITY_FILE: ("identity",)}
 """Tables whose text form has rows only."""
 

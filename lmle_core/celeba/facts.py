@@ -12,9 +12,6 @@ _FACTS: Final[dict[str, Any]] = json.loads((resources.files("lmle_core.celeba") 
 IMAGES: Final[int] = _FACTS["images"]
 """Images in the whole data set."""
 
-IDENTITIES: Final[int] = _FACTS["identities"]
-"""Different people in it."""
-
 SPLIT: Final[dict[str, int]] = _FACTS["split"]
 """Images in each published split: train, valid, test."""
 

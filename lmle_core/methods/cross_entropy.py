@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from lmle_core.losses import cross_entropy
 from lmle_core.methods.method import Lesson
@@ -42,9 +41,9 @@ class OverLogits:
         return loss, {"loss_cross_entropy": cross_entropy(output.logits.detach(), labels).mean()}
 
 
-def plain(lesson: Lesson, *, smoothing: float = 0.0) -> OverLogits:
-    """Multi-task cross-entropy; `smoothing` is the share of the target that all classes divide among them."""
-    return OverLogits(lesson, lesson.uniform, lambda z, y, _: smoothed(z, y, smoothing))
+def plain(lesson: Lesson) -> OverLogits:
+    """Multi-task cross-entropy."""
+    return OverLogits(lesson, lesson.uniform, lambda z, y, _: cross_entropy(z, y))
 
 
 def class_weighted(lesson: Lesson, *, exponent: float = 1.0) -> OverLogits:
@@ -105,15 +104,6 @@ def resampled(lesson: Lesson) -> OverLogits:
         ClassEqual(labels[:, 0], batch, lesson.seed) if labels.shape[1] == 1 else Resampled(labels, batch, lesson.seed)
     )
     return OverLogits(lesson, sampler, lambda z, y, _: cross_entropy(z, y))
-
-
-def smoothed(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
-    """Cross-entropy, shape (B, A), against (1 − ε) of the label and ε / C of every class."""
-    if not smoothing:
-        return cross_entropy(logits, labels)
-    return functional.cross_entropy(
-        logits.flatten(0, 1), labels.flatten(), reduction="none", label_smoothing=smoothing
-    ).view(labels.shape)
 
 
 def focal_loss(logits: Tensor, labels: Tensor, gamma: float) -> Tensor:

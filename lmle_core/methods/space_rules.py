@@ -41,7 +41,7 @@ def nearest_mean(space: str) -> Rule:
     return fit
 
 
-def nearest_neighbours(space: str) -> Rule:
+def nearest_neighbours(train: Outputs, valid: Outputs, shares: NDArray[np.float32], config: Config) -> Scorer:
     """Exact k nearest training images by angle; k and the vote are those best on validation, for all attributes alike.
 
     The majority vote scores a class by its share among the neighbours, the corrected one by that over its share in
@@ -49,20 +49,16 @@ def nearest_neighbours(space: str) -> Rule:
 
     Corner cases: k is at most the training images. Equal accuracies go to the smaller k, then to the majority.
     """
-
-    def fit(train: Outputs, valid: Outputs, shares: NDArray[np.float32], config: Config) -> Scorer:
-        sizes = sorted({min(k, len(train.labels)) for k in NEIGHBOURS})
-        found = _neighbour_labels(train, valid, space, sizes[-1])
-        best, chosen = -np.inf, (sizes[0], False)
-        for k in sizes:
-            for corrected in (False, True):
-                accuracy = mean_balanced_accuracy(valid.labels, vote(found[..., :k], shares, corrected=corrected))
-                if accuracy > best:
-                    best, chosen = accuracy, (k, corrected)
-        k, corrected = chosen
-        return lambda outputs: vote(_neighbour_labels(train, outputs, space, k), shares, corrected=corrected)
-
-    return fit
+    sizes = sorted({min(k, len(train.labels)) for k in NEIGHBOURS})
+    found = _neighbour_labels(train, valid, sizes[-1])
+    best, chosen = -np.inf, (sizes[0], False)
+    for k in sizes:
+        for corrected in (False, True):
+            accuracy = mean_balanced_accuracy(valid.labels, vote(found[..., :k], shares, corrected=corrected))
+            if accuracy > best:
+                best, chosen = accuracy, (k, corrected)
+    k, corrected = chosen
+    return lambda outputs: vote(_neighbour_labels(train, outputs, k), shares, corrected=corrected)
 
 
 def vote(neighbours: NDArray[np.int8], shares: NDArray[np.float32], *, corrected: bool) -> NDArray[np.float32]:
@@ -142,18 +138,13 @@ def _machines(train: Outputs, shares: NDArray[np.float32], penalty: float, seed:
     return over
 
 
-def _neighbour_labels(train: Outputs, queries: Outputs, space: str, k: int) -> NDArray[np.int8]:
+def _neighbour_labels(train: Outputs, queries: Outputs, k: int) -> NDArray[np.int8]:
     """Labels int8 (n, A, k) of the nearest training images, the nearest first."""
     import faiss
 
-    base, wanted = train.points(space), queries.points(space)
     groups = []
-    for group in range(base.shape[1]):
-        _, found = faiss.knn(
-            np.ascontiguousarray(wanted[:, group]),
-            np.ascontiguousarray(base[:, group]),
-            k,
-            metric=faiss.METRIC_INNER_PRODUCT,
-        )
-        groups.append(found)
-    return np.stack([train.labels[groups[a if len(groups) > 1 else 0], a] for a in range(train.labels.shape[1])], 1)
+    for a in range(train.labels.shape[1]):
+        base, wanted = (np.ascontiguousarray(each.embeddings[:, a]) for each in (train, queries))
+        _, found = faiss.knn(wanted, base, k, metric=faiss.METRIC_INNER_PRODUCT)
+        groups.append(train.labels[found, a])
+    return np.stack(groups, 1)

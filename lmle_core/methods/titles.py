@@ -14,7 +14,6 @@ RULE_TITLES = {
     "nearest-mean": "nearest class mean",
     "knn": "k nearest neighbours",
     "features-clusters": "clusters of trunk features",
-    "features-knn": "k nearest neighbours of trunk features",
     "features-nearest-mean": "nearest mean of trunk features",
     "svm": "linear SVMs on trunk features",
 }

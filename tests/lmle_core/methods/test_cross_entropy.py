@@ -38,18 +38,6 @@ def looped(logits: Tensor, labels: Tensor, one: Callable[[list[float], int, int]
     return result
 
 
-@given(seed=st.integers(0, 1000), smoothing=st.sampled_from([0.0, 0.1, 0.5]))
-@settings(max_examples=20, deadline=None)
-def test_smoothing_divides_a_share_of_the_target_among_all_classes(seed: int, smoothing: float) -> None:
-    logits, labels = drawn(seed)
-
-    def one(p: list[float], y: int, _: int) -> float:
-        targets = [smoothing / 3 + (1 - smoothing) * (c == y) for c in range(3)]
-        return -math.fsum(target * math.log(each) for target, each in zip(targets, p, strict=True))
-
-    np.testing.assert_allclose(objectives.smoothed(logits, labels, smoothing), looped(logits, labels, one), rtol=1e-9)
-
-
 @given(seed=st.integers(0, 1000), gamma=st.sampled_from([0.0, 0.5, 1.0, 2.0, 5.0]))
 @settings(max_examples=20, deadline=None)
 def test_the_focal_loss_is_its_equation(seed: int, gamma: float) -> None:

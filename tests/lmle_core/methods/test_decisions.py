@@ -163,16 +163,15 @@ def test_the_nearest_mean_is_the_cosine_to_the_mean_of_each_class(name: str, spa
             np.testing.assert_allclose(scores[:, a, c], test @ mean / np.linalg.norm(mean), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["knn", "features-knn"])
-def test_neighbours_vote_as_scikit_learns_and_the_best_on_validation_are_chosen(name: str) -> None:
+def test_neighbours_vote_as_scikit_learns_and_the_best_on_validation_are_chosen() -> None:
     found = splits(2)
     shares = shares_of(found[0])
-    scores, test_scores = scores_of(name, found)
+    scores, test_scores = scores_of("knn", found)
     tried = []
     for k in NEIGHBOURS:
         votes, test_votes = np.empty_like(scores), np.empty_like(test_scores)
         for a in range(3):
-            spaces = [each.embeddings[:, a] if name == "knn" else each.features for each in found]
+            spaces = [each.embeddings[:, a] for each in found]
             peer = KNeighborsClassifier(k, algorithm="brute").fit(spaces[0], found[0].labels[:, a])
             votes[:, a], test_votes[:, a] = peer.predict_proba(spaces[1]), peer.predict_proba(spaces[2])
         for divisor in (np.ones_like(shares), shares):
