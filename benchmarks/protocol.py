@@ -77,7 +77,7 @@ def missing(records: Mapping[str, StudyRecord]) -> list[str]:
         }
         for comparison, absent in lacking.items():
             if absent:
-                found.append(f"Of the comparison {comparison}: {'; '.join(absent)}. It was made without them.")
+                found.append(f"The comparison {comparison} was made without: {'; '.join(absent)}.")
         unmade = [variant for variant in study.variants if variant not in record.comparisons]
         if unmade:
             found.append(f"Of the study {name}: the comparisons {', '.join(unmade)}. The record was made without them.")

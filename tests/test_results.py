@@ -349,7 +349,7 @@ def test_the_page_names_what_is_not_shown_and_links_each_figure(
     assert "no record of `lmle study faces-gpu`" in not_shown
     assert "no record of `lmle study faces-ablation`" in not_shown
     absent = [METHODS[name].title for name in find_study("faces").methods if name not in {key[0] for key in RIGHT}]
-    assert f"Of the comparison faces: {'; '.join(absent)}." in not_shown
+    assert f"The comparison faces was made without: {'; '.join(absent)}." in not_shown
     assert "Of the study digits: more than 3 seeds; 5 are meant." in not_shown
     assert "lmle study digits`." not in not_shown
     assert "CelebA was not run here" in page
