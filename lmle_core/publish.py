@@ -15,11 +15,9 @@ from lmle_core.index import CentroidIndex
 from lmle_core.ingest import read_quarantine
 from lmle_core.metrics import Scores
 from lmle_core.predictions import Predictions, attributes_csv
-from lmle_core.report import write_report
+from lmle_core.report import SCHEMA, write_report
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
 from lmle_core.training_profile import TrainingProfile
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True)
