@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.results import comparisons
 from benchmarks.study_records import Measured, StudyRecord, newest_studies
-from benchmarks.study_tables import claims_table, own_rules
+from benchmarks.study_tables import claims_table, embedding_text, own_rules
 from lmle_core.comparison.wording import images_each, markdown_table, percent, seeds_text, signed, title
 from lmle_core.methods.titles import TITLES
 
@@ -40,13 +40,14 @@ def rendered(readme: str, records: Mapping[str, StudyRecord]) -> str:
 
 def section(records: Mapping[str, StudyRecord]) -> str:
     """What was to be reached and whether it is, and the methods of one study."""
-    parts = [_INTRODUCTION, claims_table(comparisons(records), brief=True), _TERMS, _notes(records)]
+    found = comparisons(records)
+    parts = [_INTRODUCTION, claims_table(found, brief=True), _TERMS, embedding_text(found), _notes(records)]
     shown = next((records[name] for name in STUDIES if name in records), None)
     if shown is not None:
         measured = list(shown.comparisons.values())[-1]  # of digits, the most imbalanced
         parts += [_caption(shown, measured), _methods(measured)]
     parts.append("All studies, rules and intervals, the protocol, and what is not shown: [results](docs/results.md).")
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))
 
 
 def _notes(records: Mapping[str, StudyRecord]) -> str:

@@ -10,6 +10,7 @@ from benchmarks.study_records import Measured, StudyRecord, newest_studies
 from benchmarks.study_tables import (
     claims_table,
     differences_table,
+    embedding_text,
     parts_table,
     rules_table,
     scores_table,
@@ -137,7 +138,8 @@ def write(records: Mapping[str, StudyRecord], docs: Path) -> None:
 def page(records: Mapping[str, StudyRecord]) -> str:
     """The whole page, of records by the study's name."""
     found = comparisons(records)
-    parts = [_opening(records), "## Claims", claims_table(found), _CLAIMS, "## Data", _DATA]
+    parts = [_opening(records), "## Claims", claims_table(found), _CLAIMS]
+    parts += [*filter(None, [embedding_text(found)]), "## Data", _DATA]
     for name, heading in STUDY_TITLES.items():
         if name in records:
             parts += [f"## {heading}", *_study(records[name])]

@@ -9,8 +9,11 @@ from benchmarks.study_records import Measured
 from lmle_core.comparison import Difference, Estimate, Key, Standing
 from lmle_core.comparison.tables import COLUMNS
 from lmle_core.comparison.wording import markdown_table, percent, signed, signed_interval, title
+from lmle_core.methods.catalogue import METHODS
 from lmle_core.methods.titles import RULE_TITLES, TITLES
 from lmle_core.studies import ABLATIONS
+
+WITHOUT_EMBEDDING: Key = ("lmle-without-embedding", METHODS["lmle-without-embedding"].rules[0])
 
 _MEASURES = {name: heading for name, heading in COLUMNS.items() if name != "worst_five"}
 
@@ -36,6 +39,25 @@ def claims_table(found: Mapping[str, Measured], *, brief: bool = False) -> str:
             ]
         )
     return markdown_table(rows)
+
+
+def embedding_text(found: Mapping[str, Measured]) -> str:
+    """How far the same training without the embedding's loss is behind, by comparison; '' where it was not run.
+
+    Args:
+        found: comparisons by name.
+    """
+    texts = []
+    for name, measured in found.items():
+        standing = measured.find(WITHOUT_EMBEDDING)
+        if standing is not None and standing.difference is not None:
+            texts.append(f"{signed(standing.difference.over_seeds)} in {name}")
+    return (
+        "What the embedding itself is worth: LMLE is ahead of the same training without its loss, rates and margin of "
+        f"the classifier included, by {', '.join(texts)}."
+        if texts
+        else ""
+    )
 
 
 def _claimed(claim: Claim, finding: Finding | None) -> str:
