@@ -22,7 +22,7 @@ BCE = replace(METHODS["bce"], rules=("half", "prior", "optimum"))
 WEIGHTED = replace(METHODS["class-weighted"], rules=("half",))
 LMLE = replace(METHODS["lmle"], rules=("clusters", "prior"))
 SETTINGS: dict[str, dict[str, Any]] = {
-    "bce": {"training.learning_rate": 0.003, "smoothing": 0.1},
+    "bce": {"training.learning_rate": 0.003},
     "class-weighted": {"exponent": 0.5},
     "lmle": {"loss.temperature": 0.2, "quintuplets.redraw": 4},
 }

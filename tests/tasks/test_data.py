@@ -64,8 +64,13 @@ def test_it_is_made_once_and_of_its_own_settings_alone(reduced: Reference, works
 @pytest.mark.parametrize("setting", ["seed=1", "data.removed=0.4", "data.height=32"])
 def test_another_seed_share_or_size_is_another_store(setting: str, reduced: Reference, tmp_path: Path) -> None:
     asked: list[dict[str, Any]] = []
+
+    def ask(stage: Task[..., Reference], **inputs: Any) -> Reference:
+        asked.append({"stage": stage, **inputs})
+        return reduced
+
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(pipeline, "done", lambda stage, **inputs: asked.append({"stage": stage, **inputs}))
+        patched.setattr(pipeline, "done", ask)
         for settings in (["data.removed=0.9"], ["data.removed=0.9", setting]):
             store_of(configured(*settings), tmp_path)
     keys = [each["stage"].cache_policy.key({k: v for k, v in each.items() if k != "stage"}) for each in asked]
