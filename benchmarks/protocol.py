@@ -10,17 +10,17 @@ from lmle_core.comparison.wording import seeds_text, title
 from lmle_core.methods.titles import TITLES
 from lmle_core.studies import STUDIES
 
-_SAME = """**What is the same.** Within a comparison every method gets the same images, trunk, batch size,
-augmentation and optimiser, and sees the same number of images, repeats counted; LMLE's pre-training counts as part of
-its own, as the triplets' warm start does of theirs. A training has one cycle of learning rates, a warm-up and a fall to
-zero. LMLE, its ablations and CLMLE have two phases: pre-training at a constant rate, then such a cycle over the rounds,
-so that their rates add up to half as much again. What the same schedule does without an embedding is among the parts:
-*LMLE without the embedding's loss*. LMLE is pre-trained by BCE with the
-margin of its classifier; CLMLE, the triplets and *prior features* by plain BCE. Round 0 alone, *prior features*, is
-one exception, the longer training of `table` mode among the ablations the other. Not counted are images that are
-forwarded without learning from them: in rounds with angular margins up to 4,096 every 50 iterations, to move the
-centroids, and in `table` mode those that are mined, each time. The weight decay was chosen once for all methods, on
-the accuracy of BCE, in the search for the recipe. What a method's settings change is in the table of what was tried."""
+_SAME = """**What is the same.** Within a comparison every method gets the same images, trunk, batch size, augmentation
+and optimiser, and sees the same number of images, repeats counted; LMLE's pre-training counts as part of its own, as
+the triplets' warm start does of theirs. A training has one cycle of learning rates, a warm-up and a fall to zero. LMLE,
+its ablations and CLMLE have two phases: pre-training at a constant rate, then such a cycle over the rounds, so that
+their rates add up to half as much again. What the same schedule does without an embedding is among the parts: *LMLE
+without the embedding's loss*. LMLE is pre-trained by BCE with the margin of its classifier; CLMLE, the triplets and
+*prior features* by plain BCE. Round 0 alone, *prior features*, is one exception, the longer training of `table` mode
+among the ablations the other. Not counted are images that are forwarded without learning from them: in rounds with
+angular margins up to 4,096 every 50 iterations, to move the centroids, and in `table` mode those that are mined, each
+time. The weight decay was chosen once for all methods, on the accuracy of BCE, in the search for the recipe. What a
+method's settings change is in the table of what was tried."""
 
 _CHOSEN = """**What is chosen, and on what.** The settings of a method are chosen once, by the balanced accuracy of
 its own rule on the validation split of the first seed, among the trials listed below. Thresholds, the weights and

@@ -133,24 +133,24 @@ class Runs:
         """
         wanted = [job for job in jobs if _key(job) not in self.made]
         places = Places.of(self.config.engines.device, self.config.engines.parallel)
-        failed: dict[int, Exception] = {}
+        failed: list[tuple[Job, Exception]] = []
         number = min(len(places.devices), max(1, len(wanted)))
         say(f"{'experiments':<12} {len(wanted)}, {number} at a time")
         with _pool(places.devices[:number]) as runner, _ended_when_interrupted():
-            futures = {self._submit(runner, *job, places.threads): number for number, job in enumerate(wanted)}
+            futures = {self._submit(runner, *job, places.threads): job for job in wanted}
             for ended, future in enumerate(as_completed(list(futures)), 1):
-                job = wanted[futures[future]]
+                job = futures[future]
                 try:
                     self.made[_key(job)] = made = future.result()
                     note(self.workspace, self.study, made)
                     say(f"{'experiment':<12} {ended} of {len(wanted)}: {_name(job)}")
                 except Exception as error:
-                    failed[futures[future]] = error
+                    failed.append((job, error))
                     say(f"{'experiment':<12} {ended} of {len(wanted)} failed: {_name(job)}: {error}")
         failures = [
-            f"{_name(wanted[number])}: {type(error).__name__}: {error}"
-            for number, error in failed.items()
-            if not (trials and isinstance(error, FloatingPointError) and self._has_trial(wanted[number][0]))
+            f"{_name(job)}: {type(error).__name__}: {error}"
+            for job, error in failed
+            if not (trials and isinstance(error, FloatingPointError) and self._has_trial(job[0]))
         ]
         if failures:
             raise RuntimeError(

@@ -50,7 +50,7 @@ def removable(workspace: Path, older: float, retired: Collection[Path] = ()) -> 
 
     Args:
         workspace: the workspace.
-        older: seconds since the last change; an unfinished run's artefacts are younger, as a rule.
+        older: seconds since the last use.
         retired: finished runs that are to go, and what they alone need with them.
 
     Corner cases: a directory that a process is writing now is locked, and left alone. Procedural faces are left while

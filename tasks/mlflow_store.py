@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import socket
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,17 @@ def check_reachable(uri: str) -> None:
             f"MLflow's store does not answer at {shown(uri)} ({error}): start it, or set another with "
             "engines.tracking_uri, MLFLOW_TRACKING_URI or LMLE_POSTGRES"
         ) from None
+
+
+def every_page(search: Callable[..., Any], *arguments: Any, **options: Any) -> Iterator[Any]:
+    """All that a search of MLflow's client finds, page by page."""
+    token: str | None = None
+    while True:
+        page = search(*arguments, **options, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def own_artifacts(uri: str, workspace: Path) -> Path | None:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from lmle_core.artefact import Reference, digest_of, make_once
-from tasks.mlflow_store import TrackingError, connect, quiet_mlflow, shown
+from tasks.mlflow_store import TrackingError, connect, every_page, quiet_mlflow, shown
 
 VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 
@@ -72,16 +72,9 @@ def known_runs(tracking_uri: str) -> set[str]:
     from tasks.tracking import RUN_TAG
 
     _, client = connect(tracking_uri)
-    experiments = [each.experiment_id for each in client.search_experiments()]
-    found: set[str] = set()
-    token: str | None = None
-    while experiments:
-        page = client.search_runs(experiments, f"tags.`{RUN_TAG}` LIKE '%'", page_token=token)
-        found.update(run.data.tags[RUN_TAG] for run in page)
-        token = page.token
-        if not token:
-            break
-    return found
+    experiments = [each.experiment_id for each in every_page(client.search_experiments)]
+    found = every_page(client.search_runs, experiments, f"tags.`{RUN_TAG}` LIKE '%'")
+    return {run.data.tags[RUN_TAG] for run in found}
 
 
 def runs_with_alias(tracking_uri: str) -> set[str]:
@@ -89,16 +82,12 @@ def runs_with_alias(tracking_uri: str) -> set[str]:
     from tasks.tracking import RUN_TAG
 
     _, client = connect(tracking_uri)
-    found: set[str] = set()
-    token: str | None = None
-    while True:
-        page = client.search_registered_models(page_token=token)
-        for model in page:
-            for number in dict(model.aliases).values():
-                found.add(client.get_model_version(model.name, str(number)).tags.get(RUN_TAG, ""))
-        token = page.token
-        if not token:
-            return found - {""}
+    versions = [
+        client.get_model_version(model.name, str(number))
+        for model in every_page(client.search_registered_models)
+        for number in dict(model.aliases).values()
+    ]
+    return {version.tags[RUN_TAG] for version in versions if RUN_TAG in version.tags}
 
 
 @contextmanager

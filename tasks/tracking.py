@@ -14,7 +14,7 @@ from typing import Any, Self
 from lmle_core.changes import DataChanges
 from lmle_core.config import APART, Engines
 from tasks.mlflow_entities import TABLE, attribute_table, dataset_input, flatten, table_tags
-from tasks.mlflow_store import connect, find_experiment, own_artifacts, tracking_uri
+from tasks.mlflow_store import connect, every_page, find_experiment, own_artifacts, tracking_uri
 from tasks.registry import RegisteredModel, register_model
 from tasks.revision import git_revision
 
@@ -181,17 +181,9 @@ class Tracker:
     def _find(self, number: int | None) -> Any:
         """The run of a round, or the parent for None; None where there is none."""
         wanted = None if number is None else str(number)
-        token = None
-        while True:
-            page = self._client.search_runs(
-                [self._experiment_id], f"tags.`{RUN_TAG}` = '{self._digest}'", order_by=["start_time"], page_token=token
-            )
-            for run in page:
-                if run.data.tags.get(ROUND_TAG) == wanted:
-                    return run
-            token = page.token
-            if not token:
-                return None
+        condition = f"tags.`{RUN_TAG}` = '{self._digest}'"
+        found = every_page(self._client.search_runs, [self._experiment_id], condition, order_by=["start_time"])
+        return next((run for run in found if run.data.tags.get(ROUND_TAG) == wanted), None)
 
     def _create(self, name: str, tags: Mapping[str, str]) -> Any:
         return self._client.create_run(self._experiment_id, tags=dict(tags), run_name=name)
