@@ -24,7 +24,7 @@ from lmle_core.metrics import Scores, score
 from lmle_core.network import build_network, load_network, save_network
 from lmle_core.odds import class_shares
 from lmle_core.optimise import CHECKPOINT, Schedule, optimise
-from lmle_core.prior import Progress, class_count, network_spec, start_at_class_shares
+from lmle_core.prior import Progress, class_count, network_spec, rates_in_one_piece, start_at_class_shares
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
 from lmle_core.training import images_seen, train_rounds
 
@@ -45,8 +45,8 @@ def run_experiment(
     """Train a method, decide by each of its rules, and write an `Experiment` for each, and the `Truth`.
 
     Every method sees the same number of images, `images_seen(config)`, but for `Method.rounds` and `budget`, in batches
-    of the same size, with the same augmentation, trunk and learning-rate cycle; what its settings change is stated with
-    the result.
+    of the same size, with the same augmentation, trunk and learning rates; what its settings change is stated with the
+    result.
 
     Args:
         store: the images.
@@ -134,7 +134,9 @@ def teach(
     directory: Path,
     progress: Progress | None = None,
 ) -> None:
-    """Train a fresh network on a method's objective for so many images, a whole cycle, and write it into a directory.
+    """Train a fresh network on a method's objective for so many images, and write it into a directory.
+
+    Learning rates are LMLE's, see `rates_in_one_piece`; of a method that sees the prior's images alone, one cycle.
 
     Args:
         store: the images.
@@ -158,6 +160,9 @@ def teach(
     network = build_network(spec, config.seed).to(device)
     if method.prior_bias:
         start_at_class_shares(network, labels)
+    rates = rates_in_one_piece(config, len(rows), iterations)
+    if not method.rounds:
+        rates = Schedule(training.learning_rate, iterations)
     assert method.objective is not None
     lesson = Lesson(
         DeviceImages(store, rows, device), torch.from_numpy(labels).to(device), spec.classes, shares, config,
@@ -167,7 +172,7 @@ def teach(
         network,
         method.objective(lesson, **arguments),
         iterations=iterations,
-        schedule=Schedule(training.learning_rate, iterations),
+        schedule=rates,
         weight_decay=training.weight_decay,
         directory=directory,
         checkpoint_every=config.engines.checkpoint,

@@ -27,6 +27,10 @@ class Objective(Protocol):
         ...
 
 
+LearningRates = Callable[[int], float]
+"""The learning rate of an iteration."""
+
+
 @dataclass(frozen=True)
 class Schedule:
     """One cycle over `total` iterations: linear warm-up over the first tenth, then half a cosine down to zero.
@@ -73,7 +77,7 @@ def optimise(
     objective: Objective,
     *,
     iterations: int,
-    schedule: Schedule,
+    schedule: LearningRates,
     weight_decay: float,
     directory: Path,
     checkpoint_every: int,

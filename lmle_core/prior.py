@@ -24,7 +24,7 @@ from lmle_core.network import (
     save_network,
 )
 from lmle_core.odds import class_shares
-from lmle_core.optimise import CHECKPOINT, Schedule, Trained, optimise
+from lmle_core.optimise import CHECKPOINT, LearningRates, Schedule, Trained, optimise
 from lmle_core.pca import PrincipalComponents
 from lmle_core.sampling import Uniform
 from lmle_core.store import TRAIN, ImageStore
@@ -103,7 +103,7 @@ def class_count(labels: np.ndarray) -> int:
 def train_classifier(
     store: ImageStore, config: Config, device: torch.device, directory: Path, epochs: float, progress: Progress | None
 ) -> Trained:
-    """Train trunk and classifier by multi-task BCE, a whole cycle, and write the network: the BCE baseline.
+    """Train trunk and classifier by multi-task BCE, at LMLE's learning rates, and write the network: the BCE baseline.
 
     Args:
         store: the images.
@@ -113,8 +113,11 @@ def train_classifier(
         epochs: passes over the training split.
         progress: called with (iterations done, iterations).
     """
+    images = len(store.rows(TRAIN))
+    iterations = max(1, round(epochs * images / config.training.batch))
+    rates = rates_in_one_piece(config, images, iterations)
     spec = network_spec(store, config)
-    return _train(store, store.labels, spec, config, device, directory, epochs, progress, decay=True)
+    return _train(store, store.labels, spec, config, device, directory, iterations, rates, progress)
 
 
 def make_prior(
@@ -127,10 +130,11 @@ def make_prior(
     """
     kind = config.prior.kind
     rows = store.rows(TRAIN)
+    iterations = pretraining_iterations(config, len(rows))
+    rates = Schedule(config.prior.learning_rate, iterations, decay=config.prior.decay)
     if kind == "bce":
-        spec, epochs = network_spec(store, config), config.prior.epochs
-        margin, decay = config.loss.bce_margin, config.prior.decay
-        _train(store, store.labels, spec, config, device, directory, epochs, progress, margin=margin, decay=decay)
+        spec, margin = network_spec(store, config), config.loss.bce_margin
+        _train(store, store.labels, spec, config, device, directory, iterations, rates, progress, margin)
     elif kind == "identity":
         if store.identity is None:
             raise ValueError("prior.kind 'identity' needs identity_CelebA.txt beside the attributes; use 'bce'")
@@ -138,8 +142,7 @@ def make_prior(
         labels = np.zeros((store.n, 1), np.int64)
         labels[rows, 0] = numbers
         spec = replace(network_spec(store, config), attributes=1, classes=int(numbers.max()) + 1, dimensions=2)
-        epochs, decay = config.prior.epochs, config.prior.decay
-        _train(store, labels, spec, config, device, directory, epochs, progress, decay=decay)
+        _train(store, labels, spec, config, device, directory, iterations, rates, progress)
     elif kind == "torchvision":
         assert config.prior.weights is not None  # the configuration has made sure
         network = build_network(network_spec(store, config), config.seed)
@@ -148,6 +151,29 @@ def make_prior(
         save_network(network, directory)
     else:
         fit_pca(store, config, directory)
+
+
+def pretraining_iterations(config: Config, images: int) -> int:
+    """Iterations in which the prior is trained on so many images; 0 where it is not trained by gradients."""
+    if config.prior.kind not in {"bce", "identity"}:
+        return 0
+    return max(1, round(config.prior.epochs * images / config.training.batch))
+
+
+def rates_in_one_piece(config: Config, images: int, iterations: int) -> LearningRates:
+    """LMLE's learning rates, for a network that is trained on one objective throughout.
+
+    As long as the prior is trained they stay at their peak, then they go through the cycle of the rounds: a long phase
+    at the peak is worth a point or two of accuracy by itself, so what LMLE is compared with has it too.
+
+    Args:
+        config: the peak is `training.learning_rate` in both phases.
+        images: of the training split.
+        iterations: of the whole training.
+    """
+    peak, first = config.training.learning_rate, min(iterations, pretraining_iterations(config, images))
+    before, after = Schedule(peak, first, decay=config.prior.decay), Schedule(peak, iterations - first)
+    return lambda iteration: before(iteration) if iteration < first else after(iteration - first)
 
 
 def fit_pca(store: ImageStore, config: Config, directory: Path) -> None:
@@ -183,11 +209,10 @@ def _train(
     config: Config,
     device: torch.device,
     directory: Path,
-    epochs: float,
+    iterations: int,
+    rates: LearningRates,
     progress: Progress | None,
-    *,
     margin: float = 0.0,
-    decay: bool,
 ) -> Trained:
     rows = store.rows(TRAIN)
     network = build_network(spec, config.seed).to(device)
@@ -195,12 +220,11 @@ def _train(
     start_at_class_shares(network, labels[rows])
     targets = torch.from_numpy(labels[rows].astype(np.int64)).to(device)
     objective = Classification(DeviceImages(store, rows, device), targets, margin, config, (config.seed, 2))
-    iterations = max(1, round(epochs * len(rows) / config.training.batch))
     trained = optimise(
         network,
         objective,
         iterations=iterations,
-        schedule=Schedule(config.prior.learning_rate, iterations, decay=decay),
+        schedule=rates,
         weight_decay=config.training.weight_decay,
         directory=directory,
         checkpoint_every=config.engines.checkpoint,

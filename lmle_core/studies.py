@@ -50,12 +50,11 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
         study.name: study
         for study in (
             Study("faces", "study-faces", MATTER, 3, {"faces": ()}),
-            Study("faces-ablation", "study-faces",
-                  _parts("lmle-easy", "lmle-bce-margin"), 3, {"faces-ablation": ()}),
+            Study("faces-ablation", "study-faces", _parts("lmle-easy"), 3, {"faces-ablation": ()}),
             Study("faces-gpu", "study-faces-gpu", ALL, 5, {"faces-gpu": ()}),
             Study("digits", "study-digits", QUICK, 5,
                   {f"digits-{100 * share:.0f}": (f"data.removed={share}",) for share in REMOVED}),
-            Study("digits-ablation", "study-digits", _parts("lmle-hard", "lmle-without-bce-margin"), 5,
+            Study("digits-ablation", "study-digits", _parts("lmle-hard"), 5,
                   {"digits-ablation": (f"data.removed={max(REMOVED)}",)}),
             Study("celeba", "study-celeba", ALL, 5, {"celeba": ()}),
         )

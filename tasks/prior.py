@@ -16,7 +16,7 @@ from tasks.stage import stage
 
 STEP = ("training.batch", "training.flip", "training.shift", "training.weight_decay", "training.dimensions")
 VIEW = ("seed", "trunk", "prior", "loss.bce_margin", *STEP)
-BCE_VIEW = ("seed", "trunk", "prior.learning_rate", *STEP)
+BCE_VIEW = ("seed", "trunk", "prior", "training.learning_rate", *STEP)
 PCA_VIEW = ("seed", "prior.components")
 """What of the configuration each stage depends on."""
 

@@ -136,7 +136,6 @@ _ALL = (
     _lmle("lmle-without-embedding", "LMLE without the embedding's loss", {"loss.embedding_weight": 0.0},
           rules=("calibrated", "prior")),
     _lmle("lmle-without-bce-margin", "LMLE, BCE without a margin", {"loss.bce_margin": 0.0}),
-    _lmle("lmle-bce-margin", "LMLE, BCE with a margin of 1", {"loss.bce_margin": 1.0}),
     _lmle("lmle-easy", "LMLE, extremes over 2 and 1 candidates",
           {"quintuplets.positives": 2, "quintuplets.impostors": 1}),
     _lmle("lmle-hard", "LMLE, extremes over 6 and 54 candidates",

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from lmle_core.config import Config, parse_config
-from lmle_core.prior import make_prior, train_classifier
-from lmle_core.store import ImageStore
+from lmle_core.prior import make_prior, rates_in_one_piece, train_classifier
+from lmle_core.store import TRAIN, ImageStore
+from lmle_core.training import images_seen, train_rounds
 
 CPU = torch.device("cpu")
 
@@ -38,3 +39,29 @@ def test_pre_training_by_bce_alone_takes_the_margin(
     plain, with_margin = (first_loss(faces_store, tmp_path / f"{kind}-{margin}", kind, margin) for margin in (0.0, 0.7))
     assert with_margin == plain or takes_it
     assert not takes_it or plain + 0.1 < with_margin < plain + 0.7  # log(1 + e^(m - z)) rises by at most m
+
+
+@pytest.mark.parametrize("decay", [False, True])
+def test_the_baseline_has_the_learning_rates_of_prior_and_rounds(
+    decay: bool, faces_store: ImageStore, tmp_path: Path
+) -> None:
+    config = parse_config(
+        {
+            "trunk": {"width": 4},
+            "prior": {"epochs": 2, "decay": decay},
+            "training": {"batch": 32, "iterations": 30, "dimensions": 8},
+        }
+    )
+    images = len(faces_store.rows(TRAIN))
+    last = train_rounds(faces_store, config, CPU, tmp_path / "lmle")
+    trained = [rates_of(last.parent / name) for name in ("prior", "round-1", "round-2")]
+    first = max(trained[0]) + 1
+    rates = rates_in_one_piece(config, images, round(images_seen(config, images) / 32))
+    for begin, curve in zip((0, first, first + 30), trained, strict=True):
+        assert curve == {iteration: pytest.approx(rates(begin + iteration)) for iteration in curve}
+
+
+def rates_of(directory: Path) -> dict[int, float]:
+    """The learning rates of a training's curves, by iteration; the last iteration is always among them."""
+    curves = json.loads((directory / "curves.json").read_text())
+    return {int(point["iteration"]): float(point["learning_rate"]) for point in curves}
