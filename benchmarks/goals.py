@@ -6,8 +6,9 @@ from benchmarks.claims import Ahead, Claim, GrowsWithImbalance, KeepsSpread, Los
 from benchmarks.study_records import Measured
 from lmle_core.comparison import Key
 from lmle_core.methods.catalogue import METHODS, THRESHOLDS
+from lmle_core.studies import ALL
 
-_BASELINES = [(method, rule) for method in METHODS.values() if method.objective is not None for rule in method.rules]
+_BASELINES = [(METHODS[name], rule) for name in ALL if name != "lmle" for rule in METHODS[name].rules]
 
 CLASSIFIERS: tuple[Key, ...] = tuple(
     (method.name, rule)

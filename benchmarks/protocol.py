@@ -12,15 +12,14 @@ from lmle_core.studies import STUDIES
 
 _SAME = """**What is the same.** Within a comparison every method gets the same images, trunk, batch size, augmentation
 and optimiser, and sees the same number of images, repeats counted; LMLE's pre-training counts as part of its own, as
-the triplets' warm start does of theirs. A training has one cycle of learning rates, a warm-up and a fall to zero. LMLE,
-its ablations and CLMLE have two phases: pre-training at a constant rate, then such a cycle over the rounds, so that
-their rates add up to half as much again. What the same schedule does without an embedding is among the parts: *LMLE
-without the embedding's loss*. LMLE is pre-trained by BCE with the margin of its classifier; CLMLE, the triplets and
-*prior features* by plain BCE. Round 0 alone, *prior features*, is one exception, the longer training of `table` mode
-among the ablations the other. Not counted are images that are forwarded without learning from them: in rounds with
-angular margins up to 4,096 every 50 iterations, to move the centroids, and in `table` mode those that are mined, each
-time. The weight decay was chosen once for all methods, on the accuracy of BCE, in the search for the recipe. What a
-method's settings change is in the table of what was tried."""
+the triplets' warm start does of theirs. Learning rates are LMLE's for every method: a warm-up, the peak for as long as
+LMLE is pre-trained, and a cycle, warm-up and fall to zero, over what are LMLE's rounds. LMLE is pre-trained by BCE with
+the margin of its classifier; CLMLE, the triplets and *prior features* by plain BCE. Round 0 alone, *prior features*,
+with one cycle, is one exception, the longer training of `table` mode among the ablations the other. Not counted are
+images that are forwarded without learning from them: in rounds with angular margins up to 4,096 every 50 iterations, to
+move the centroids, and in `table` mode those that are mined, each time. The weight decay was chosen once for all
+methods, on the accuracy of BCE, in the search for the recipe. What a method's settings change is in the table of what
+was tried."""
 
 _CHOSEN = """**What is chosen, and on what.** The settings of a method are chosen once, by the balanced accuracy of
 its own rule on the validation split of the first seed, among the trials listed below. Thresholds, the weights and
@@ -83,18 +82,7 @@ def missing(records: Mapping[str, StudyRecord]) -> list[str]:
             found.append(f"Of the study {name}: the comparisons {', '.join(unmade)}. The record was made without them.")
         if len(record.seeds) < study.seeds:
             found.append(f"Of the study {name}: more than {seeds_text(record.seeds)}; {study.seeds} are meant.")
-        if "triplet" in record.methods and not _warm(record):
-            found.append(
-                f"Of the study {name}: triplets after a warm start on cross-entropy; in its record they "
-                "start from a fresh network, where they do worse: a lead over them shows little."
-            )
     return [*found, *_LIMITS]
-
-
-def _warm(record: StudyRecord) -> bool:
-    """Whether every trial of the triplets had a warm start."""
-    trials = [trial for each in record.comparisons.values() for trial in each.trials.get("triplet", ())]
-    return all("warm" in trial["settings"] for trial in trials)
 
 
 def _budget(record: StudyRecord) -> str:

@@ -43,7 +43,8 @@ twelve more on one or two, six of `table` mode on one or two, judged by validati
 8](decisions/008-the-hinge.md), which was not blind: an ablation on three seeds of the study of digits had shown the
 hinge ahead, on test images, too. For several attributes, and for the classifier's margin, 24 recipes on faces and eight
 on digits, of one to three seeds, judged by validation, [decision 9](decisions/009-easy-quintuplets-and-a-margin.md).
-That digits have no margin was decided when a run with one was known on the study's test images.
+Digits have their margin and their candidates by 14 recipes on eight seeds each, judged by validation, [decision
+10](decisions/010-one-learning-rate-curve-for-all.md).
 """
 """How the shipped recipe was searched for: how many recipes and trials, on which data, and what was learned."""
 

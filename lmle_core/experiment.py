@@ -23,8 +23,15 @@ from lmle_core.methods.outputs import Outputs
 from lmle_core.metrics import Scores, score
 from lmle_core.network import build_network, load_network, save_network
 from lmle_core.odds import class_shares
-from lmle_core.optimise import CHECKPOINT, Schedule, optimise
-from lmle_core.prior import Progress, class_count, network_spec, rates_in_one_piece, start_at_class_shares
+from lmle_core.optimise import CHECKPOINT, optimise
+from lmle_core.prior import (
+    Progress,
+    class_count,
+    network_spec,
+    pretraining_iterations,
+    rates_in_one_piece,
+    start_at_class_shares,
+)
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
 from lmle_core.training import images_seen, train_rounds
 
@@ -160,19 +167,18 @@ def teach(
     network = build_network(spec, config.seed).to(device)
     if method.prior_bias:
         start_at_class_shares(network, labels)
-    rates = rates_in_one_piece(config, len(rows), iterations)
-    if not method.rounds:
-        rates = Schedule(training.learning_rate, iterations)
+    pretraining = pretraining_iterations(config, len(rows)) if method.rounds else 0
     assert method.objective is not None
     lesson = Lesson(
         DeviceImages(store, rows, device), torch.from_numpy(labels).to(device), spec.classes, shares, config,
         (config.seed, 2), iterations,
+        pretraining,
     )  # fmt: skip
     optimise(
         network,
         method.objective(lesson, **arguments),
         iterations=iterations,
-        schedule=rates,
+        schedule=rates_in_one_piece(config, pretraining, iterations),
         weight_decay=training.weight_decay,
         directory=directory,
         checkpoint_every=config.engines.checkpoint,

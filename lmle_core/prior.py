@@ -115,7 +115,7 @@ def train_classifier(
     """
     images = len(store.rows(TRAIN))
     iterations = max(1, round(epochs * images / config.training.batch))
-    rates = rates_in_one_piece(config, images, iterations)
+    rates = rates_in_one_piece(config, pretraining_iterations(config, images), iterations)
     spec = network_spec(store, config)
     return _train(store, store.labels, spec, config, device, directory, iterations, rates, progress)
 
@@ -160,20 +160,21 @@ def pretraining_iterations(config: Config, images: int) -> int:
     return max(1, round(config.prior.epochs * images / config.training.batch))
 
 
-def rates_in_one_piece(config: Config, images: int, iterations: int) -> LearningRates:
+def rates_in_one_piece(config: Config, pretraining: int, iterations: int) -> LearningRates:
     """LMLE's learning rates, for a network that is trained on one objective throughout.
 
-    As long as the prior is trained they stay at their peak, then they go through the cycle of the rounds: a long phase
-    at the peak is worth a point or two of accuracy by itself, so what LMLE is compared with has it too.
+    They stay at their peak for as long as LMLE is pre-trained, then go through the cycle of its rounds. A long phase at
+    the peak is worth a point or two of accuracy by itself, so what LMLE is compared with has it too.
 
     Args:
         config: the peak is `training.learning_rate` in both phases.
-        images: of the training split.
+        pretraining: iterations of the first phase; 0: one cycle.
         iterations: of the whole training.
     """
-    peak, first = config.training.learning_rate, min(iterations, pretraining_iterations(config, images))
-    before, after = Schedule(peak, first, decay=config.prior.decay), Schedule(peak, iterations - first)
-    return lambda iteration: before(iteration) if iteration < first else after(iteration - first)
+    peak = config.training.learning_rate
+    before = Schedule(peak, pretraining, decay=config.prior.decay)
+    after = Schedule(peak, max(0, iterations - pretraining))
+    return lambda iteration: before(iteration) if iteration < pretraining else after(iteration - pretraining)
 
 
 def fit_pca(store: ImageStore, config: Config, directory: Path) -> None:

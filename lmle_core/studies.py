@@ -33,7 +33,7 @@ class Study:
 
 QUICK = ("lmle", "bce", "class-weighted", "logit-adjusted", "ldam", "additive-margin", "triplet")
 MATTER = (*QUICK, "crl", "clmle")
-ALL = (*MATTER, "resampled", "focal", "triplet-batch-hard", "prior-features")
+ALL = (*MATTER, "deferred-resampled", "resampled", "focal", "triplet-batch-hard", "prior-features")
 ABLATIONS = tuple(name for name in METHODS if name.startswith(("lmle-", "table")))
 """LMLE with a part of it changed."""
 
@@ -52,7 +52,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
             Study("faces", "study-faces", MATTER, 3, {"faces": ()}),
             Study("faces-ablation", "study-faces", _parts("lmle-easy"), 3, {"faces-ablation": ()}),
             Study("faces-gpu", "study-faces-gpu", ALL, 5, {"faces-gpu": ()}),
-            Study("digits", "study-digits", QUICK, 5,
+            Study("digits", "study-digits", (*QUICK, "deferred-resampled"), 5,
                   {f"digits-{100 * share:.0f}": (f"data.removed={share}",) for share in REMOVED}),
             Study("digits-ablation", "study-digits", _parts("lmle-hard"), 5,
                   {"digits-ablation": (f"data.removed={max(REMOVED)}",)}),

@@ -50,21 +50,23 @@ def _tried(name: str, *values: Any) -> tuple[Settings, ...]:
     return tuple({name: value} for value in values)
 
 
-RATES = _tried("training.learning_rate", 2e-3, 4e-3)
+RATES = _tried("training.learning_rate", 4e-3, 8e-3)
 """Tried for a loss that has no setting of its own."""
 THRESHOLDS = ("prior", "optimum", "calibrated", "half")
 BALANCED = ("half", "optimum", "calibrated", "features-clusters")
 """Rules of a method whose training balances the classes."""
-CLUSTERS = ("clusters", "calibrated-clusters", "nearest-mean")
+CLUSTERS = ("calibrated-clusters", "clusters", "nearest-mean")
 """Rules of an embedding without a classifier."""
 LMLE_RULES = ("weighed-clusters", *CLUSTERS, "prior", "calibrated")
 
 
-def _lmle(name: str, title: str, *trials: Settings, rules: tuple[str, ...] = LMLE_RULES, budget: float = 1.0) -> Method:
+def _lmle(
+    name: str, title: str, *trials: Settings, rules: tuple[str, ...] = LMLE_RULES, budget: float = 1.0,
+    source: str = "Huang et al., CVPR 2016",
+) -> Method:  # fmt: skip
     """LMLE, or LMLE with a part of it changed; an ablation has one trial, since nothing else may differ."""
     return Method(
-        name, title, "Huang et al., CVPR 2016", rules, trials or (NO_SETTINGS,), objective=None, budget=budget,
-        embeds=True,
+        name, title, source, rules, trials or (NO_SETTINGS,), objective=None, budget=budget, embeds=True,
     )  # fmt: skip
 
 
@@ -100,18 +102,24 @@ _ALL = (
         cross_entropy.additive_margin,
     ),
     Method(
+        "deferred-resampled", "additive margin, deferred re-sampling",
+        "Cao et al., NeurIPS 2019; LMLE's classifier and batches alone",
+        ("calibrated", "optimum", "prior", "half", "features-clusters"), _tried("margin", 1.0, 2.0),
+        cross_entropy.deferred_resampled,
+    ),
+    Method(
         "logit-adjusted", "logit adjustment", "Menon et al., ICLR 2021; Ren et al., NeurIPS 2020",
         ("adjusted", "optimum", "calibrated", "features-clusters"), RATES, cross_entropy.logit_adjusted,
         prior_bias=False,
     ),
     Method(
         "triplet", "triplet, semi-hard", "Schroff et al., CVPR 2015", ("knn", *CLUSTERS),
-        tuple({"margin": margin, "members": 48, "warm": triplets.WARM} for margin in (0.2, 0.4)), triplets.semi_hard,
+        _tried("margin", 0.2, 0.4), triplets.semi_hard,
         embeds=True,
     ),
     Method(
         "triplet-batch-hard", "triplet, batch-hard", "Hermans et al., 2017", ("knn", *CLUSTERS),
-        tuple({"margin": margin, "warm": triplets.WARM} for margin in (0.2, 0.4)), triplets.batch_hard, embeds=True,
+        _tried("margin", 0.2, 0.4), triplets.batch_hard, embeds=True,
     ),
     Method(
         "crl", "class rectification", "Dong et al., ICCV 2017",
@@ -119,10 +127,10 @@ _ALL = (
         _tried("strength", 0.1, 0.5), Rectification, embeds=True,
     ),
     _lmle(
-        "clmle", "CLMLE",
+        "clmle", "centroid margins, after CLMLE",
         *({**_CENTROIDS, "loss.bce_weight": 0.0, "loss.bce_margin": 0.0, "loss.angles": angles}
           for angles in ((0.05, 0.02), (0.2, 0.1))),
-        rules=CLUSTERS,
+        rules=CLUSTERS, source="after Huang et al., TPAMI 2019",
     ),
     Method(
         "prior-features", "prior features", "Huang et al., CVPR 2016 (round 0)",
@@ -155,7 +163,7 @@ _ALL = (
     _lmle("table-literal", "table mode by the letter",
           {**_TABLE, "quintuplets.positives": None, "quintuplets.impostors": None, "loss.squared": True,
            "loss.margins": None, "loss.embedding_weight": 1.0, "loss.bce_weight": 0.0, "loss.bce_margin": 0.0},
-          rules=("clusters", "nearest-mean")),
+          rules=CLUSTERS),
 )  # fmt: skip
 
 METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in _ALL})

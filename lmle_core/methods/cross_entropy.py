@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -99,11 +100,29 @@ def logit_adjusted(lesson: Lesson, *, strength: float = 1.0) -> OverLogits:
 
 def resampled(lesson: Lesson) -> OverLogits:
     """Plain cross-entropy over batches that balance the classes: `ClassEqual` of one attribute, `Resampled` of more."""
+    return OverLogits(lesson, _balanced(lesson), lambda z, y, _: cross_entropy(z, y))
+
+
+def deferred_resampled(lesson: Lesson, *, margin: float = 1.0) -> OverLogits:
+    """`additive_margin`, over batches that balance the classes once the learning rate begins to fall.
+
+    With one attribute this is LMLE's training without the embedding: the same margin, batches and learning rates.
+
+    Source: Cao et al., NeurIPS 2019, deferred re-sampling (DRS).
+    """
+    uniform, balanced = lesson.uniform, _balanced(lesson)
+
+    def batches(iteration: int) -> np.ndarray:
+        return uniform(iteration) if iteration < lesson.pretraining else balanced(iteration)
+
+    return OverLogits(lesson, batches, lambda z, y, _: cross_entropy(z, y, margin))
+
+
+def _balanced(lesson: Lesson) -> Sampler:
     labels, batch = lesson.labels.cpu().numpy(), lesson.config.training.batch
-    sampler: Sampler = (
-        ClassEqual(labels[:, 0], batch, lesson.seed) if labels.shape[1] == 1 else Resampled(labels, batch, lesson.seed)
-    )
-    return OverLogits(lesson, sampler, lambda z, y, _: cross_entropy(z, y))
+    if labels.shape[1] == 1:
+        return ClassEqual(labels[:, 0], batch, lesson.seed)
+    return Resampled(labels, batch, lesson.seed)
 
 
 def focal_loss(logits: Tensor, labels: Tensor, gamma: float) -> Tensor:

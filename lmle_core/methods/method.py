@@ -25,6 +25,7 @@ class Lesson:
         config: batch size and augmentation.
         seed: what batches and augmentation are drawn from, besides the iteration.
         iterations: of the whole training.
+        pretraining: how many of them LMLE is pre-trained for; the learning rate stays at its peak until then.
     """
 
     images: DeviceImages
@@ -34,6 +35,7 @@ class Lesson:
     config: Config
     seed: tuple[int, ...]
     iterations: int
+    pretraining: int
 
     @property
     def uniform(self) -> Uniform:

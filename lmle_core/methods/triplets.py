@@ -14,20 +14,19 @@ from lmle_core.optimise import Objective
 from lmle_core.sampling import Sampler, make_sampler
 
 Mining = Literal["semi-hard", "batch-hard"]
-MEMBERS = 64
-"""Images of a batch that semi-hard mining looks at. It lists every triplet: 40 attributes of 128 images each take a
-core 1.2 s an iteration, of 64 images 0.2 s; batch-hard takes 0.08 s over all 128."""
-WARM = 0.5
-"""Share of the iterations that train the trunk on cross-entropy first. From a fresh network triplets collapse: on the
-digits with 90 % of half the classes removed, one seed came to 21 % semi-hard and 26 % batch-hard at an eighth of the
-learning rate, and to 71 % each after a warm start."""
+MEMBERS = 48
+"""Images of a batch that semi-hard mining looks at, of several attributes. It lists every triplet: 40 attributes of 128
+images each take a core 1.2 s an iteration, of 64 images 0.2 s; batch-hard takes 0.08 s over all 128."""
 
 
 @dataclass(frozen=True, eq=False)
 class Triplets:
     """The triplet margin loss of each attribute, meaned over the attributes.
 
-    The first `warm` of the iterations train trunk and classifier on cross-entropy; from then on:
+    The first iterations, as many as LMLE is pre-trained for, or half of all where it is not, train trunk and classifier
+    on cross-entropy. From a fresh network triplets collapse: on digits with 90 % of half the classes removed, one seed
+    came to 21 % semi-hard and 26 % batch-hard at an eighth of the learning rate, and to 71 % each after a warm start.
+    From then on:
 
     1. each attribute takes a random part of the batch that balances its classes (see `balanced_part`);
     2. its triplets there are mined: semi-hard, every triplet whose impostor is farther than the positive by less than
@@ -39,7 +38,6 @@ class Triplets:
         mining: 'semi-hard' or 'batch-hard'.
         margin: in units of the Euclidean distance on the unit sphere.
         members: images of each attribute's part; None: the whole batch.
-        warm: share of the iterations on cross-entropy.
 
     Raises:
         ModuleNotFoundError: without pytorch-metric-learning.
@@ -54,7 +52,6 @@ class Triplets:
     mining: Mining
     margin: float = 0.2
     members: int | None = None
-    warm: float = WARM
     _sampler: Sampler = field(init=False, repr=False)
     _miner: Any = field(init=False, repr=False)
     _loss: Any = field(init=False, repr=False)
@@ -77,7 +74,7 @@ class Triplets:
 
     def __call__(self, network: Network, iteration: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of an iteration."""
-        if iteration < self.warm * self.lesson.iterations:
+        if iteration < (self.lesson.pretraining or self.lesson.iterations // 2):
             return self._warming(network, iteration)
         output, labels = self.lesson.forward(network, self._sampler(iteration), iteration)
         generator = seeded_generator((*self.lesson.seed, iteration, 1), labels.device)
@@ -90,14 +87,14 @@ class Triplets:
         return loss, {"loss_triplet": loss.detach()}
 
 
-def semi_hard(lesson: Lesson, *, margin: float = 0.2, members: int | None = MEMBERS, warm: float = WARM) -> Triplets:
-    """Triplets mined semi-hard, over a part of the batch."""
-    return Triplets(lesson, "semi-hard", margin, members, warm)
+def semi_hard(lesson: Lesson, *, margin: float = 0.2) -> Triplets:
+    """Triplets mined semi-hard: of one attribute over the whole batch, of several over a part of it."""
+    return Triplets(lesson, "semi-hard", margin, MEMBERS if lesson.labels.shape[1] > 1 else None)
 
 
-def batch_hard(lesson: Lesson, *, margin: float = 0.2, members: int | None = None, warm: float = WARM) -> Triplets:
-    """Triplets mined batch-hard."""
-    return Triplets(lesson, "batch-hard", margin, members, warm)
+def batch_hard(lesson: Lesson, *, margin: float = 0.2) -> Triplets:
+    """Triplets mined batch-hard, over the whole batch."""
+    return Triplets(lesson, "batch-hard", margin)
 
 
 def balanced_part(labels: Tensor, classes: int, members: int | None, generator: torch.Generator) -> Tensor:

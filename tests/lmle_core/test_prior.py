@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lmle_core.config import Config, parse_config
-from lmle_core.prior import make_prior, rates_in_one_piece, train_classifier
+from lmle_core.prior import make_prior, pretraining_iterations, rates_in_one_piece, train_classifier
 from lmle_core.store import TRAIN, ImageStore
 from lmle_core.training import images_seen, train_rounds
 
@@ -55,9 +55,9 @@ def test_the_baseline_has_the_learning_rates_of_prior_and_rounds(
     images = len(faces_store.rows(TRAIN))
     last = train_rounds(faces_store, config, CPU, tmp_path / "lmle")
     trained = [rates_of(last.parent / name) for name in ("prior", "round-1", "round-2")]
-    first = max(trained[0]) + 1
-    rates = rates_in_one_piece(config, images, round(images_seen(config, images) / 32))
-    for begin, curve in zip((0, first, first + 30), trained, strict=True):
+    pretraining, iterations = pretraining_iterations(config, images), round(images_seen(config, images) / 32)
+    rates = rates_in_one_piece(config, pretraining, iterations)
+    for begin, curve in zip((0, pretraining, pretraining + 30), trained, strict=True):
         assert curve == {iteration: pytest.approx(rates(begin + iteration)) for iteration in curve}
 
 

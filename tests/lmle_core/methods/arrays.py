@@ -33,7 +33,7 @@ def shares_of(found: Outputs) -> np.ndarray:
     return class_shares(found.labels, found.logits.shape[2]).astype(np.float32)
 
 
-def lesson_of(store: ImageStore, config: Config, seed: int = 0, iterations: int = 10) -> Lesson:
+def lesson_of(store: ImageStore, config: Config, seed: int = 0, iterations: int = 10, pretraining: int = 0) -> Lesson:
     rows, cpu = store.rows(TRAIN), torch.device("cpu")
     labels = store.labels[rows]
     return Lesson(
@@ -44,4 +44,5 @@ def lesson_of(store: ImageStore, config: Config, seed: int = 0, iterations: int 
         config,
         (seed, 5),
         iterations,
+        pretraining,
     )

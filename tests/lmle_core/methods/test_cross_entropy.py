@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,6 +109,7 @@ OBJECTIVES: dict[str, Callable[[Lesson], OverLogits]] = {
     "additive-margin": objectives.additive_margin,
     "logit-adjusted": objectives.logit_adjusted,
     "resampled": objectives.resampled,
+    "deferred-resampled": objectives.deferred_resampled,
 }
 
 
@@ -156,17 +158,13 @@ def test_the_adjusted_logits_fit_the_posterior_when_the_network_knows_only_likel
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_resampled_is_class_equal_for_one_attribute(faces_store: ImageStore, small: Config) -> None:
-    lesson = lesson_of(faces_store, small)
+def test_resampled_is_class_equal_for_one_attribute_and_deferred_once_pre_training_ends(
+    faces_store: ImageStore, small: Config
+) -> None:
+    lesson = lesson_of(faces_store, small, pretraining=4)
     commonest = int(lesson.shares.min(1).values.argmax())
-    one = Lesson(
-        lesson.images,
-        lesson.labels[:, [commonest]],
-        2,
-        lesson.shares[[commonest]],
-        small,
-        lesson.seed,
-        lesson.iterations,
-    )
-    counts = np.bincount(one.labels[objectives.resampled(one).sampler(0), 0].numpy())
-    assert counts.tolist() == [16, 16]
+    one = replace(lesson, labels=lesson.labels[:, [commonest]], shares=lesson.shares[[commonest]])
+    resampled, deferred = objectives.resampled(one).sampler, objectives.deferred_resampled(one).sampler
+    assert np.bincount(one.labels[resampled(0), 0].numpy()).tolist() == [16, 16]
+    assert deferred(3).tolist() == one.uniform(3).tolist() != resampled(3).tolist()
+    assert deferred(4).tolist() == resampled(4).tolist()

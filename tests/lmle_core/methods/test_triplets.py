@@ -1,7 +1,5 @@
 """The triplet loss and its mining against a float64 loop, the balanced part by its invariants, and faiss beside it."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +10,7 @@ from torch import Tensor
 from lmle_core.config import Config
 from lmle_core.index import CentroidIndex
 from lmle_core.methods.cross_entropy import plain
-from lmle_core.methods.triplets import Triplets, balanced_part, batch_hard, semi_hard
+from lmle_core.methods.triplets import Mining, Triplets, balanced_part, batch_hard, semi_hard
 from lmle_core.network import NetworkSpec, build_network
 from lmle_core.store import ImageStore
 from tests.lmle_core.methods.arrays import lesson_of, unit
@@ -36,15 +34,15 @@ def triplet_loop(embeddings: Tensor, labels: Tensor, mining: str, margin: float)
     return sum(positive) / len(positive) if positive else 0.0
 
 
-@pytest.mark.parametrize("make", [semi_hard, batch_hard])
+@pytest.mark.parametrize("mining", ["semi-hard", "batch-hard"])
 def test_the_loss_over_a_whole_batch_is_its_equation_meaned_over_the_attributes(
-    make: Callable[..., Triplets], faces_store: ImageStore, small: Config
+    mining: Mining, faces_store: ImageStore, small: Config
 ) -> None:
     network = build_network(SPEC, 0).eval()
     lesson = lesson_of(faces_store, small)
-    objective = make(lesson, margin=0.3, members=None, warm=0)
-    loss, _ = objective(network, 3)
-    output, labels = lesson.forward(network, objective._sampler(3), 3)
+    objective = Triplets(lesson, mining, margin=0.3)
+    loss, _ = objective(network, 8)
+    output, labels = lesson.forward(network, objective._sampler(8), 8)
     slow = [triplet_loop(output.embeddings[:, a], labels[:, a], objective.mining, 0.3) for a in range(3)]
     assert loss.item() == pytest.approx(np.mean(slow), rel=1e-4)
     assert loss.item() > 0
@@ -55,18 +53,19 @@ def test_the_loss_over_a_whole_batch_is_its_equation_meaned_over_the_attributes(
 
 def test_the_first_part_is_plain_cross_entropy(faces_store: ImageStore, small: Config) -> None:
     network = build_network(SPEC, 0).eval()
-    lesson = lesson_of(faces_store, small, iterations=10)
-    objective, classification = semi_hard(lesson, warm=0.5), plain(lesson)
-    assert torch.equal(objective(network, 4)[0], classification(network, 4)[0])
-    assert set(objective(network, 5)[1]) == {"loss_triplet"}
+    for pretraining, warm in ((3, 3), (0, 5)):
+        lesson = lesson_of(faces_store, small, iterations=10, pretraining=pretraining)
+        objective, classification = semi_hard(lesson), plain(lesson)
+        assert torch.equal(objective(network, warm - 1)[0], classification(network, warm - 1)[0])
+        assert set(objective(network, warm)[1]) == {"loss_triplet"}
 
 
 def test_a_part_depends_on_the_iteration_alone(faces_store: ImageStore, small: Config) -> None:
     network = build_network(SPEC, 0).eval()
-    first, second = (semi_hard(lesson_of(faces_store, small), members=16, warm=0) for _ in range(2))
+    first, second = (Triplets(lesson_of(faces_store, small), "semi-hard", members=16) for _ in range(2))
     first(network, 0)
-    assert torch.equal(first(network, 4)[0], second(network, 4)[0])
-    assert not torch.equal(first(network, 4)[0], first(network, 5)[0])
+    assert torch.equal(first(network, 8)[0], second(network, 8)[0])
+    assert not torch.equal(first(network, 8)[0], first(network, 9)[0])
 
 
 @given(labels=st.lists(st.integers(0, 3), min_size=1, max_size=40), members=st.integers(1, 40), seed=st.integers(0, 99))
@@ -86,7 +85,7 @@ def test_a_batch_of_one_class_costs_nothing_and_has_a_gradient(faces_store: Imag
     lesson = lesson_of(faces_store, small)
     lesson.labels.zero_()
     for make in (semi_hard, batch_hard):
-        loss, _ = make(lesson, warm=0)(network, 0)
+        loss, _ = make(lesson)(network, 9)
         assert loss.item() == 0
         loss.backward()  # type: ignore[no-untyped-call]
 
