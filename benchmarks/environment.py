@@ -1,11 +1,11 @@
 """What a measurement depends on: hardware, versions, revision."""
 
 import importlib.metadata
-import os
 import platform
 from pathlib import Path
 from typing import Any
 
+from lmle_core.cores import cores
 from tasks.revision import git_revision
 
 PACKAGES = (
@@ -24,7 +24,7 @@ def environment() -> dict[str, Any]:
             continue
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "python": platform.python_version(),
         "versions": versions,
         "revision": git_revision(),

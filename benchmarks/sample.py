@@ -15,6 +15,7 @@ from lmle_core.celeba.annotations import read_celeba
 from lmle_core.celeba.images import FOLDER
 from lmle_core.clusters import Clusters, cluster
 from lmle_core.config import Config
+from lmle_core.cores import cores
 from lmle_core.device import DeviceImages, augment, choose_device, seeded_generator
 from lmle_core.faces import file_name, write_annotations, write_images
 from lmle_core.features import BATCH
@@ -61,7 +62,7 @@ class Sample:
         self.scale, self.folder = scale, folder
         self.config = scale.config()
         self.device = choose_device(self.config.engines.device)
-        self.threads = len(os.sched_getaffinity(0))
+        self.threads = cores()
         folder.mkdir(parents=True, exist_ok=True)
 
     def faces(self, images: int) -> Path:

@@ -1,7 +1,6 @@
 """A whole run through `lmle_core` alone, from image files to scores: seconds and peak memory of each stage."""
 
 import json
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from benchmarks.memory import watched
 from lmle_core.celeba.annotations import read_celeba
 from lmle_core.clusters import Clusters, cluster
 from lmle_core.config import Config
+from lmle_core.cores import cores
 from lmle_core.evaluation import Rival, assess, evaluate
 from lmle_core.features import Output, extract, load_encoder
 from lmle_core.index import CentroidIndex
@@ -65,9 +65,7 @@ def whole_run(source: Path, folder: Path, config: Config, stages: Stages) -> dic
     folder.mkdir(parents=True)
     with stages.timed("ingestion"):
         partial = _folder(folder / "store.zarr")
-        with ProcessPoolExecutor(
-            len(os.sched_getaffinity(0)), get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
-        ) as pool:
+        with ProcessPoolExecutor(cores(), get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
             ingest_over(pool, partial, read_celeba(source), config.data)
     store = ImageStore.open(partial)
 

@@ -14,6 +14,7 @@ import psutil
 from infra import processes, services, settings
 from infra.catalogue import Ports
 from infra.prefect_server import ServerError
+from lmle_core.cores import cores
 from lmle_core.location import Location, LocationError
 
 PACKAGES = (
@@ -56,7 +57,7 @@ def examine(workspace: Path, data: Location | None = None) -> Iterator[Finding]:
     """
     yield Finding("system", f"{platform.system()} {platform.machine()}, Python {platform.python_version()}")
     yield from _packages()
-    yield Finding("cores", str(os.cpu_count()))
+    yield Finding("cores", str(cores()))
     yield _memory()
     yield from _workspace(workspace)
     yield from _storage(workspace)

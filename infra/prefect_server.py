@@ -92,7 +92,7 @@ class Api:
 
 
 @contextlib.contextmanager
-def prefect_api(workspace: Path, running: str | None = None) -> Iterator[Api]:
+def prefect_api(workspace: Path) -> Iterator[Api]:
     """An API for the flows that this process runs; to be entered before `prefect` is imported.
 
     Sets the environment of a run (see `run_environment`) where a variable is not set already, and takes back what it
@@ -100,12 +100,11 @@ def prefect_api(workspace: Path, running: str | None = None) -> Iterator[Api]:
 
     Args:
         workspace: whose database the child uses.
-        running: the API of the workspace's services, where they are up.
 
-    Corner cases: a PREFECT_API_URL in the environment wins over both. The child listens to a pipe that closes with
-    this process, however it ends.
+    Corner cases: a PREFECT_API_URL in the environment wins. The child listens to a pipe that closes with this process,
+    however it ends.
     """
-    url = os.environ.get("PREFECT_API_URL") or running
+    url = os.environ.get("PREFECT_API_URL")
     api = Api(url, settings.logs(workspace)) if url else start_api(workspace)
     wanted = {**run_environment(workspace), "PREFECT_API_URL": api.url}
     ours = {name: value for name, value in wanted.items() if name not in os.environ}

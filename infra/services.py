@@ -19,6 +19,7 @@ from infra.postgres import Postgres
 from infra.prefect_server import ServerError, keep_template, prepare_database, tail
 from infra.processes import Detached
 from lmle_core.artefact import write_atomically
+from lmle_core.cores import cores
 
 DEADLINE = 600.0
 """Seconds within which every service must answer: about 30 on two idle cores, twice as many where databases are new,
@@ -85,7 +86,8 @@ class State:
 
     def options(self) -> str:
         """What they were started with, as options of `lmle up`."""
-        return f"{self.ports}{f' --postgres {self.postgres}' if self.postgres else ''}"
+        postgres = f" --postgres {self.postgres}" if self.postgres else ""
+        return f"{self.ports} --dask-workers {self.dask_workers}{postgres}"
 
 
 def up(
@@ -98,7 +100,7 @@ def up(
     Args:
         workspace: absolute; whose databases and artifacts they serve.
         ports: to listen on.
-        dask_workers: processes of one thread; 0: one a core.
+        dask_workers: processes of one thread; 0: as many as before, else one a core.
         postgres: the server with Prefect's and MLflow's databases, made where they are missing; None: SQLite files.
         say: told what happens.
 
@@ -113,7 +115,8 @@ def up(
     with FileLock(workspace / "services.lock"):
         old = State.load(workspace)
         kept = str(postgres) if postgres else ""
-        state = State(old.token if old else uuid.uuid4().hex, ports, dask_workers or os.cpu_count() or 1, kept)
+        workers = dask_workers or (old.dask_workers if old else cores())
+        state = State(old.token if old else uuid.uuid4().hex, ports, workers, kept)
         if old:
             same = old.options() == state.options()
             if not same and any(process.find() for process in old.started.values()):

@@ -1,12 +1,12 @@
 """The device a run computes on, and the training images that live there."""
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lmle_core.cores import cores
 from lmle_core.distributed.ranks import local_ranks
 from lmle_core.store import ImageStore
 
@@ -33,7 +33,7 @@ def choose_device(name: str) -> torch.device:
 
 def set_threads(threads: int) -> None:
     """Use that many CPU threads; 0: as many as this process may run on."""
-    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(threads or cores())
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ class Places:
             device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
             number: of places; 0: one a GPU, or one a core where there is none.
         """
-        cores = len(os.sched_getaffinity(0))
+        processors = cores()
         if choose_device(device).type == "cpu":
-            devices = ["cpu"] * (number or cores)
+            devices = ["cpu"] * (number or processors)
         else:
             gpus = [device] if ":" in device else [f"cuda:{gpu}" for gpu in range(torch.cuda.device_count())]
             devices = [gpus[place % len(gpus)] for place in range(number or len(gpus))]
-        return cls(tuple(devices), max(1, cores // len(devices)))
+        return cls(tuple(devices), max(1, processors // len(devices)))
 
 
 def free_memory(device: torch.device) -> int:

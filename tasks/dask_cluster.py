@@ -10,6 +10,7 @@ from distributed import Client, LocalCluster, Worker
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from lmle_core.config import Engines
+from lmle_core.cores import cores
 
 ADDRESS_VARIABLE = "LMLE_DASK_ADDRESS"
 CONNECT_SECONDS = 10
@@ -89,7 +90,7 @@ def dask_client(engines: Engines, *, own: bool = False) -> Iterator[Client]:
     }
     with dask.config.set(settings):
         cluster = LocalCluster(
-            n_workers=engines.dask_workers or os.cpu_count() or 1,
+            n_workers=engines.dask_workers or cores(),
             threads_per_worker=1,
             processes=True,
             memory_limit=engines.dask_memory,

@@ -1,6 +1,5 @@
 """Mining over Dask: a worker reads an attribute's rows by path, mines a share of its anchors, writes what it found."""
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 from distributed import Client, as_completed
 
 from lmle_core.clusters import Clusters
+from lmle_core.cores import cores
 from lmle_core.device import choose_device
 from lmle_core.features import Features
 from lmle_core.quintuplets import Quintuplets
@@ -82,7 +82,7 @@ def seconds_saved(
 
 def pays(images: int, attributes: int, embedding: int, pools: Pools, device: torch.device, workers: Workers) -> bool:
     """Whether the workers of a cluster at an address are done sooner than this process on its device."""
-    here = GPU if device.type == "cuda" else len(os.sched_getaffinity(0))
+    here = GPU if device.type == "cuda" else cores()
     size = (images, attributes, embedding, pools, here)
     if not workers.at_address() or seconds_saved(*size) <= 0:
         return False

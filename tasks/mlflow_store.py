@@ -15,6 +15,7 @@ from infra import settings
 from lmle_core.config import Engines
 
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+SQLITE = "sqlite:///"
 SECONDS = 10.0
 """For which a connection is waited for."""
 
@@ -29,8 +30,12 @@ def own_store(workspace: Path) -> str:
 
 
 def tracking_uri(engines: Engines, workspace: Path) -> str:
-    """The configuration's address, else MLFLOW_TRACKING_URI, else the workspace's own store."""
-    return engines.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or own_store(workspace)
+    """The configuration's address, else MLFLOW_TRACKING_URI, else the workspace's own store.
+
+    The path of an SQLite file is made absolute, so that the workspace's own store is known by any way to it.
+    """
+    uri = engines.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or own_store(workspace)
+    return f"{SQLITE}{Path(uri.removeprefix(SQLITE)).resolve()}" if uri.startswith(SQLITE) else uri
 
 
 def shown(text: object) -> str:
@@ -62,13 +67,13 @@ def connect(uri: str) -> tuple[Any, Any]:
     Raises:
         TrackingError: for an address that is no database and no server.
     """
-    if not uri.startswith(("sqlite:///", "postgresql", "mysql", "mssql", "http://", "https://")):
+    if not uri.startswith((SQLITE, "postgresql", "mysql", "mssql", "http://", "https://")):
         raise TrackingError(
             f"MLflow address {shown(uri)!r}: expected sqlite:///PATH, postgresql+psycopg://… or the http://… of a "
             "server (MLflow does not write to plain folders any more); set engines.tracking_uri or MLFLOW_TRACKING_URI"
         )
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    if uri.startswith(SQLITE):
+        Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
     mlflow = quiet_mlflow()
     return mlflow, mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
 

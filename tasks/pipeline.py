@@ -157,9 +157,11 @@ class Stages:
     def drift(self, store: Reference, champion: Reference) -> Reference:
         """How far new training images are from those of the champion."""
         threshold, engines = self.config.promotion.drift, self.config.engines
-        return done(
+        reference = done(
             drift.drift, store=store, champion=champion, threshold=threshold, engines=engines, workspace=self.workspace
         )
+        note(self.workspace, self._purpose(), reference)  # and not in `made`: the run that is published is without it
+        return reference
 
     def verdict(self, store: Reference, test: Reference, challenger: Reference, champion: Reference) -> Reference:
         """Challenger against champion, on the frozen test images."""

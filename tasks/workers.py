@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from types import TracebackType
 from typing import Self
 
@@ -10,7 +11,7 @@ from distributed import Client
 
 from infra.settings import workspace_path
 from lmle_core.config import Engines
-from tasks.elsewhere import sees, share_with
+from tasks.elsewhere import share_with
 from tasks.progress import say
 
 
@@ -51,9 +52,8 @@ class Workers:
 
     def see(self, workspace: Path) -> bool:
         """Whether all workers of the configured cluster see the workspace."""
-        seen = workspace / "seen"
-        seen.touch()
-        return all(self.client().run(sees, seen, seen.stat().st_mtime_ns).values())
+        with NamedTemporaryFile(dir=workspace, prefix="seen-") as file:
+            return all(self.client().run(Path.exists, Path(file.name)).values())
 
     def number(self) -> int:
         """How many workers there are now."""

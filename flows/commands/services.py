@@ -14,7 +14,9 @@ def up(
     mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="MLflow's server.")] = 5000,
     dask_port: Annotated[int, typer.Option(min=1, max=65535, help="Dask's scheduler.")] = 8786,
     dashboard_port: Annotated[int, typer.Option(min=1, max=65535, help="Dask's dashboard.")] = 8787,
-    dask_workers: Annotated[int, typer.Option(min=0, help="Processes of one thread; 0: one a core.")] = 0,
+    dask_workers: Annotated[
+        int, typer.Option(min=0, help="Processes of one thread; 0: as many as before, else one a core.")
+    ] = 0,
     postgres: Annotated[
         str | None,
         typer.Option(

@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.elastic.multiprocessing.errors import record
 
+from lmle_core.cores import cores
 from lmle_core.device import choose_device, set_threads
 from lmle_core.distributed.job import Job
 from lmle_core.distributed.messages import end_with_parent, tell
@@ -21,7 +22,7 @@ def main() -> None:
     gpus = torch.cuda.is_available()
     dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo")
     job = announced_job()
-    set_threads(job.config.engines.threads or max(1, len(os.sched_getaffinity(0)) // local_ranks()))
+    set_threads(job.config.engines.threads or max(1, cores() // local_ranks()))
     progress = (lambda done, total: tell(progress=[done, total])) if writes() else None
     try:
         job.run(device_of_rank(job.config.engines.device), progress)

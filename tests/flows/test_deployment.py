@@ -34,8 +34,8 @@ def test_retraining_is_scheduled_in_a_time_zone_and_one_at_a_time() -> None:
     from prefect.client.schemas.schedules import CronSchedule
 
     weekly = _deployments()["weekly"]
-    (schedule,) = (CronSchedule(**each) for each in weekly["schedules"])
-    assert (schedule.cron, schedule.timezone) == ("0 3 * * 0", "UTC")
+    ((slug, schedule),) = ((each.pop("slug"), CronSchedule(**each)) for each in weekly["schedules"])
+    assert (slug, schedule.cron, schedule.timezone) == ("weekly", "0 3 * * 0", "UTC")
     limit = ConcurrencyLimitConfig(**weekly["concurrency_limit"])
     assert (limit.limit, limit.collision_strategy.value) == (1, "CANCEL_NEW")
 

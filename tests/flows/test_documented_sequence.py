@@ -69,14 +69,18 @@ def test_the_server_has_every_deployment(commands: Commands) -> None:
     assert stored["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
 
 
-def test_the_schedule_is_told_where_the_images_are(commands: Commands) -> None:
-    def weekly() -> Any:
+def test_the_schedule_is_told_where_the_images_are_and_stays_paused(commands: Commands) -> None:
+    def weekly() -> tuple[dict[str, Any], dict[str, Any]]:
         stored = call("GET", f"{commands.api}/deployments/name/retrain/weekly")
-        return stored["parameters"], [each["schedule"] for each in stored["schedules"]]
+        (schedule,) = stored["schedules"]
+        return stored["parameters"], schedule
 
-    before, schedules = weekly()
+    before, schedule = weekly()
+    commands.prefect("deployment", "schedule", "pause", "retrain/weekly", schedule["id"])
     commands.prefect("deploy", "--no-prompt", "--name", "weekly", "--param", "directory=/data/celeba")
-    assert weekly() == ({**before, "directory": "/data/celeba"}, schedules)
+    after, same = weekly()
+    assert after == {**before, "directory": "/data/celeba"}
+    assert (same["id"], same["active"], same["schedule"]) == (schedule["id"], False, schedule["schedule"])
 
 
 def test_the_server_refuses_a_wrong_parameter(commands: Commands) -> None:

@@ -168,7 +168,9 @@ def test_addresses_lead_to_what_the_files_make() -> None:
     assert manifests["Service", "mlflow"]["spec"]["ports"][0]["port"] == 5000
     assert pod["LMLE_DASK_ADDRESS"] == f"tcp://{cluster['metadata']['name']}-scheduler:8786"
     assert values["worker"]["selfHostedServerApiConfig"]["apiUrl"] == f"http://{server['fullnameOverride']}:4200/api"
-    claims = [*values["worker"]["extraVolumes"], *cluster["spec"]["worker"]["spec"]["volumes"]]
+    volumes = [*values["worker"]["extraVolumes"], *cluster["spec"]["worker"]["spec"]["volumes"]]
+    claims = [volume for volume in volumes if "persistentVolumeClaim" in volume]
+    assert len(claims) == 2
     for volume in claims:
         assert ("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]) in manifests
 

@@ -1,5 +1,3 @@
-import os
-
 import numpy as np
 import pytest
 import torch
@@ -70,7 +68,7 @@ def test_a_device_that_is_not_there_is_refused() -> None:
 def test_places_are_a_core_or_a_gpu_each_or_as_many_as_asked_for(
     cores: int, gpus: int, asked: tuple[str, int], expected: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setattr("lmle_core.device.cores", lambda: cores)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     assert Places.of(*asked) == expected
