@@ -62,6 +62,8 @@ def test_other_ports_are_refused_while_services_live(tmp_path: Path) -> None:
         State("token", Ports(1, 2, 3, 4), 2, started={"prefect": living}).save(tmp_path)
         with pytest.raises(ServerError, match=r"--prefect-port 1 .*`lmle down` first"):
             services.up(tmp_path, Ports())
+        with pytest.raises(ServerError, match=r"--dask-workers 2: `lmle down` first"):
+            services.up(tmp_path, Ports(1, 2, 3, 4), dask_workers=3)
         assert [line.state for line in services.status(tmp_path)] == ["does not answer"] + ["ended"] * 4
         State("token", Ports(), 2, "postgresql://ann@db/lmle", {"prefect": living}).save(tmp_path)
         with pytest.raises(ServerError, match=r"--postgres postgresql://ann@db/lmle: `lmle down` first"):

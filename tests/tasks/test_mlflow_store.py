@@ -11,7 +11,7 @@ import pytest
 from lmle_core.config import Config, Engines
 from tasks.champions import Champions, RollbackError
 from tasks.gates import check_tracking
-from tasks.mlflow_store import TrackingError, answering_uri, connect, own_store, shown, tracking_uri
+from tasks.mlflow_store import TrackingError, answering_uri, connect, own_artifacts, own_store, shown, tracking_uri
 from tasks.models import fetch_model, run_of
 
 
@@ -23,6 +23,13 @@ def test_the_configuration_goes_before_the_environment_before_the_workspace(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert tracking_uri(Engines(), tmp_path) == "http://127.0.0.1:5000"
     assert tracking_uri(Engines(tracking_uri="sqlite:////elsewhere.db"), tmp_path) == "sqlite:////elsewhere.db"
+
+
+def test_the_own_store_is_known_by_a_relative_path_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///workspace/mlflow.db")
+    uri = tracking_uri(Engines(), tmp_path / "workspace")
+    assert own_artifacts(uri, tmp_path / "workspace") == tmp_path.resolve() / "workspace" / "mlartifacts"
 
 
 @pytest.mark.parametrize("uri", ["./mlruns", "file:///mlruns", "/var/mlruns"])

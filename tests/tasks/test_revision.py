@@ -41,3 +41,5 @@ def test_an_installation_inside_another_checkout_is_not_of_it(tmp_path: Path, mo
     git(tmp_path, "commit", "-m", "first")
     monkeypatch.setattr(revision, "__file__", str(inner))
     assert revision.git_revision() is None
+    monkeypatch.setenv("LMLE_REVISION", "what the image says")
+    assert revision.git_revision() == "what the image says"
