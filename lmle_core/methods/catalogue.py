@@ -50,7 +50,7 @@ def _tried(name: str, *values: Any) -> tuple[Settings, ...]:
     return tuple({name: value} for value in values)
 
 
-RATES = _tried("training.learning_rate", 4e-3, 8e-3)
+RATES = _tried("training.learning_rate", 2e-3, 4e-3, 8e-3)
 """Tried for a loss that has no setting of its own."""
 THRESHOLDS = ("prior", "optimum", "calibrated", "half")
 BALANCED = ("half", "optimum", "calibrated", "features-clusters")
