@@ -13,6 +13,8 @@ export PYTHONDONTWRITEBYTECODE :=
 setup: $(INSTALLED)
 
 # uv comes from PATH, or is installed beside the environment.
+COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --fork-strategy fewest --generate-hashes --no-header \
+	--no-annotate --no-emit-index-url --python-version 3.12
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
 .uv/bin/uv:
@@ -49,8 +51,8 @@ format: $(INSTALLED)
 
 # After a change of the dependencies in pyproject.toml.
 lock: $(filter .uv/bin/uv,$(UV))
-	$(UV) pip compile --quiet --universal --fork-strategy fewest --generate-hashes --no-header --no-annotate \
-		--no-emit-index-url --python-version 3.12 --extra dev pyproject.toml --output-file requirements.lock
+	$(COMPILE) --extra dev --output-file requirements.lock
+	$(COMPILE) --extra s3 --constraint requirements.lock --output-file infra/requirements.lock
 
 clean:
 	rm -rf $(VENV) .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

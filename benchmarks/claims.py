@@ -2,7 +2,7 @@
 
 A claim is measured on the labels as annotated, the reference by its own rule, paired by seed, with the 95 % t interval
 over seeds. A claim to be ahead is reached where the mean difference is the threshold or more and, if it is to be clear,
-the whole interval is above 0.
+the whole interval is above 0; one to be near where the whole interval is within the threshold.
 """
 
 from collections.abc import Mapping
@@ -187,7 +187,7 @@ class Within:
         text: the claim.
         comparison: that measures it.
         method: by its own rule.
-        most: mean difference in mean balanced accuracy, 0 to 1.
+        most: difference in mean balanced accuracy that the interval over seeds stays within, 0 to 1.
         times: seconds of training over those of the reference, paired by seed.
     """
 
@@ -201,7 +201,7 @@ class Within:
     @property
     def threshold(self) -> str:
         """Both."""
-        return f"at most {_points(self.most)} behind, at most {self.times:g}× the time"
+        return f"at most {_points(self.most)} behind, the whole interval, at most {self.times:g}× the time"
 
     def measured(self, found: Mapping[str, Measured]) -> Finding | None:
         """The reference − the method, and the ratio of seconds."""
@@ -215,7 +215,7 @@ class Within:
         behind = standing.difference.over_seeds
         ours, theirs = (measured.per_seed(key, "seconds") for key in (measured.comparison.reference, key))
         times = mean_interval([theirs[seed] / ours[seed] for seed in ours]).mean
-        reached = _at_least(self.most, behind.mean) and times <= self.times
+        reached = behind.high is not None and _at_least(self.most, behind.high) and times <= self.times
         shown = f"{signed(behind)} at {times:.1f}× the time"
         return Finding(behind, shown, signed_interval(standing.difference.over_images), reached, key)
 

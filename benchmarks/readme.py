@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.results import comparisons
 from benchmarks.study_records import Measured, StudyRecord, newest_studies
-from benchmarks.study_tables import claims_table, embedding_text, own_rules
+from benchmarks.study_tables import claims_table, embedding_text, own_or_best
 from lmle_core.comparison.wording import images_each, markdown_table, percent, seeds_text, signed, title
 from lmle_core.methods.titles import TITLES
 
@@ -60,8 +60,8 @@ def _notes(records: Mapping[str, StudyRecord]) -> str:
 def _caption(record: StudyRecord, measured: Measured) -> str:
     compared = measured.comparison
     return (
-        f"Methods of the comparison {measured.name}, each by its own rule, percent; {seeds_text(compared.seeds)}, "
-        f"{images_each(compared.images)}\nCommand: `{record.command}`;\n"
+        f"Methods of the comparison {measured.name}, each by its own rule and by the one that decides best on the test "
+        f"images, percent;\n{seeds_text(compared.seeds)}, {images_each(compared.images)} Command: `{record.command}`;\n"
         f"record: `benchmarks/records/{record.directory}/record.json`."
     )
 
@@ -71,7 +71,7 @@ def _methods(measured: Measured) -> str:
     rows = [
         ["method", "decided by", "balanced accuracy", "on clean labels", "total accuracy", f"{reference} is ahead by"]
     ]
-    for each in own_rules(measured):
+    for each in own_or_best(measured):
         itself = each.key == measured.comparison.reference
         names = [title(part, TITLES) for part in each.key]
         rows.append(

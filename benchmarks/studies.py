@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.environment import environment
 from lmle_core.config import Config, ConfigError, load_config
 from lmle_core.methods.catalogue import METHODS
+from lmle_core.network import cpu_has_bfloat16
 from lmle_core.studies import STUDIES, Study, find_study
 
 RECORDS = Path(__file__).parent / "records"
@@ -193,7 +194,9 @@ def _command(study: Study, methods: tuple[str, ...], seeds: int, settings: list[
 def _device() -> str:
     import torch
 
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu ({platform.machine()})"
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"cpu ({platform.machine()}, {'with' if cpu_has_bfloat16() else 'without'} bfloat16)"
 
 
 if __name__ == "__main__":

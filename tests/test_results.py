@@ -302,7 +302,7 @@ def test_the_least_spread_of_any_seed_decides(records: Mapping[str, StudyRecord]
     assert not collapsed.reached
 
 
-@pytest.mark.parametrize(("right", "seconds", "reached"), [(0.89, 5, True), (0.89, 20, False), (0.7, 5, False)])
+@pytest.mark.parametrize(("right", "seconds", "reached"), [(0.95, 5, True), (0.95, 20, False), (0.7, 5, False)])
 def test_table_mode_is_near_at_its_cost(tmp_path: Path, right: float, seconds: float, reached: bool) -> None:
     leave(tmp_path, "faces-ablation", {OURS: 0.9, TABLE: right}, seconds=seconds)
     claim = next(each for each in CLAIMS if isinstance(each, Within) and each.method == TABLE[0])
@@ -310,6 +310,11 @@ def test_table_mode_is_near_at_its_cost(tmp_path: Path, right: float, seconds: f
     assert finding is not None
     assert f"at {seconds:.1f}× the time" in finding.shown
     assert finding.reached == reached
+    high = finding.estimate.high
+    assert high is not None
+    narrower = replace(claim, most=high - 0.001), replace(claim, most=high + 0.001)
+    within = [each.measured({"faces-ablation": loaded(tmp_path, "faces-ablation")}) for each in narrower]
+    assert [each is not None and each.reached for each in within] == [False, seconds == 5]
 
 
 def test_the_gain_grows_with_imbalance_where_the_whole_interval_says_so(tmp_path: Path) -> None:

