@@ -13,8 +13,6 @@ export PYTHONDONTWRITEBYTECODE :=
 setup: $(INSTALLED)
 
 # uv comes from PATH, or is installed beside the environment.
-COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --fork-strategy fewest --generate-hashes --no-header \
-	--no-annotate --no-emit-index-url --python-version 3.12
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
 .uv/bin/uv:
@@ -50,6 +48,8 @@ format: $(INSTALLED)
 	$(VENV)/bin/ruff check --fix .
 
 # After a change of the dependencies in pyproject.toml.
+COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --fork-strategy fewest --generate-hashes --no-header \
+	--no-annotate --no-emit-index-url --python-version 3.12
 lock: $(filter .uv/bin/uv,$(UV))
 	$(COMPILE) --extra dev --output-file requirements.lock
 	$(COMPILE) --extra s3 --constraint requirements.lock --output-file infra/requirements.lock

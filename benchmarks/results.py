@@ -55,8 +55,8 @@ _OPENING = """# Results
 LMLE against what one would use otherwise on imbalanced labels, on the same data, trunk and number of training images:
 {rivals}.
 
-Numbers are means over seeds on whose test images nothing was chosen ([how](#how-the-recipe-was-found)); brackets hold
-95 % intervals over seeds. {celeba}
+Numbers are means over seeds on whose test images nothing was chosen ([how](#how-the-recipe-was-found)), but for what is
+[not shown](#what-is-not-shown); brackets hold 95 % intervals over seeds. {celeba}
 
 ```sh
 {commands}

@@ -56,8 +56,8 @@ def compare(
 ) -> dict[str, str]:
     """Train every method from every seed on the same data, and compare the first one with all others.
 
-    The settings of a method are chosen once, on the validation split of the first seed, among as many trials for each
-    method that has any. Experiments run in processes of their own, one a core or a GPU.
+    The settings of a method are chosen once, on the validation split of the first seed, among its trials.
+    Experiments run in processes of their own, one a core or a GPU.
 
     Args:
         config: data, trunk and budget; its seed is the first one.

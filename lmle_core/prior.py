@@ -167,13 +167,12 @@ def rates_in_one_piece(config: Config, pretraining: int, iterations: int) -> Lea
     the peak is worth a point or two of accuracy by itself, so what LMLE is compared with has it too.
 
     Args:
-        config: the peak is `training.learning_rate` in both phases.
+        config: the peaks are `prior.learning_rate` and `training.learning_rate`.
         pretraining: iterations of the first phase; 0: one cycle.
         iterations: of the whole training.
     """
-    peak = config.training.learning_rate
-    before = Schedule(peak, pretraining, decay=config.prior.decay)
-    after = Schedule(peak, max(0, iterations - pretraining))
+    before = Schedule(config.prior.learning_rate, pretraining, decay=config.prior.decay)
+    after = Schedule(config.training.learning_rate, max(0, iterations - pretraining))
     return lambda iteration: before(iteration) if iteration < pretraining else after(iteration - pretraining)
 
 

@@ -18,6 +18,7 @@ os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
 
 from infra import settings  # noqa: E402
 from infra.prefect_server import prefect_api  # noqa: E402
+from lmle_core.cores import cores  # noqa: E402
 from tests.object_store import ObjectStore, serve  # noqa: E402
 
 os.environ.update(settings.QUIET)
@@ -25,7 +26,7 @@ os.environ.update(settings.QUIET)
 
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: the tests of services wait for much of their time."""
-    return len(os.sched_getaffinity(0)) + 1
+    return cores() + 1
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def _tried(name: str, *values: Any) -> tuple[Settings, ...]:
     return tuple({name: value} for value in values)
 
 
-RATES = _tried("training.learning_rate", 2e-3, 4e-3, 8e-3)
+RATES = tuple({"prior.learning_rate": rate, "training.learning_rate": rate} for rate in (2e-3, 4e-3, 8e-3))
 """Tried for a loss that has no setting of its own."""
 THRESHOLDS = ("prior", "optimum", "calibrated", "half")
 BALANCED = ("half", "optimum", "calibrated", "features-clusters")
@@ -160,7 +160,7 @@ _ALL = (
     _lmle("table", "table mode, repaired", _REPAIRED),
     _lmle("table-longer", "table mode, repaired, 2⅔ times the images", {**_REPAIRED, "training.epochs": 25},
           budget=64 / 24),
-    _lmle("table-literal", "table mode by the letter",
+    _lmle("table-literal", "table mode by the letter, its rule calibrated",
           {**_TABLE, "quintuplets.positives": None, "quintuplets.impostors": None, "loss.squared": True,
            "loss.margins": None, "loss.embedding_weight": 1.0, "loss.bce_weight": 0.0, "loss.bce_margin": 0.0},
           rules=CLUSTERS),

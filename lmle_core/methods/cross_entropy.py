@@ -104,7 +104,7 @@ def resampled(lesson: Lesson) -> OverLogits:
 
 
 def deferred_resampled(lesson: Lesson, *, margin: float = 1.0) -> OverLogits:
-    """`additive_margin`, over batches that balance the classes once the learning rate begins to fall.
+    """`additive_margin`, over batches that balance the classes once LMLE's pre-training is over.
 
     With one attribute this is LMLE's training without the embedding: the same margin, batches and learning rates.
 

@@ -64,10 +64,11 @@ def test_without_a_password_nothing_starts() -> None:
     assert "POSTGRES_PASSWORD is missing a value: choose one" in done.stderr
 
 
-def test_the_file_with_the_password_is_in_no_image_and_no_commit() -> None:
-    """`infra/.env`, which docker compose reads, lies in a folder that the Dockerfile copies."""
-    assert "**/.env" in (INFRA.parent / ".dockerignore").read_text().splitlines()
-    assert ".env" in (INFRA.parent / ".gitignore").read_text().splitlines()
+@pytest.mark.parametrize("name", [".env", "storage.env"])
+def test_files_with_passwords_and_keys_are_in_no_image_and_no_commit(name: str) -> None:
+    """They lie in `infra/`, which the Dockerfile copies."""
+    assert f"**/{name}" in (INFRA.parent / ".dockerignore").read_text().splitlines()
+    assert name in (INFRA.parent / ".gitignore").read_text().splitlines()
 
 
 def test_only_loopback_is_published_and_everything_comes_back(composed: dict[str, Any]) -> None:

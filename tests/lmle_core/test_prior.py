@@ -48,7 +48,7 @@ def test_the_baseline_has_the_learning_rates_of_prior_and_rounds(
     config = parse_config(
         {
             "trunk": {"width": 4},
-            "prior": {"epochs": 2, "decay": decay},
+            "prior": {"epochs": 2, "decay": decay, "learning_rate": 0.002},
             "training": {"batch": 32, "iterations": 30, "dimensions": 8},
         }
     )

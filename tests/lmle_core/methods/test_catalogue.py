@@ -1,4 +1,4 @@
-"""The catalogue holds together: rules that exist, settings that are accepted, and as many trials for each method."""
+"""The catalogue holds together: rules that exist, settings that are accepted, and as many trials as are stated."""
 
 import inspect
 from typing import get_type_hints
