@@ -73,6 +73,8 @@ def _methods(measured: Measured) -> str:
     ]
     for each in own_or_best(measured):
         itself = each.key == measured.comparison.reference
+        if not itself and each.key[0] == measured.comparison.reference[0]:
+            continue
         names = [title(part, TITLES) for part in each.key]
         rows.append(
             [
