@@ -22,7 +22,7 @@ BCE = replace(METHODS["bce"], rules=("half", "prior", "optimum"))
 WEIGHTED = replace(METHODS["class-weighted"], rules=("half",))
 LMLE = replace(METHODS["lmle"], rules=("clusters", "prior"))
 SETTINGS: dict[str, dict[str, Any]] = {
-    "bce": {"training.learning_rate": 0.003},
+    "bce": {"prior.learning_rate": 0.003, "training.learning_rate": 0.003},
     "class-weighted": {"exponent": 0.5},
     "lmle": {"loss.temperature": 0.2, "quintuplets.redraw": 4},
 }
@@ -205,7 +205,7 @@ def test_every_method_forwards_the_same_number_of_images(
 
 @pytest.mark.parametrize("name", ["bce", "class-weighted"])
 def test_a_classifier_starts_at_the_log_shares_or_unbiased(name: str, faces_store: ImageStore, tmp_path: Path) -> None:
-    config, arguments = configured(tiny(), {"training.learning_rate": 1e-12})
+    config, arguments = configured(tiny(), {"prior.learning_rate": 1e-12, "training.learning_rate": 1e-12})
     teach(faces_store, METHODS[name], arguments, config, 64, CPU, tmp_path / name)
     bias = load_network(tmp_path / name).classifier.bias.view(3, 2).detach().numpy()
     positive = faces_store.labels[faces_store.rows(TRAIN)].mean(0)
