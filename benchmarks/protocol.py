@@ -11,17 +11,17 @@ from lmle_core.methods.titles import TITLES
 from lmle_core.studies import STUDIES
 
 _SAME = """**What is the same.** Within a comparison every method gets the same images, trunk, batch size, augmentation
-and optimiser, and sees the same number of images, repeats counted; LMLE's pre-training counts as part of its own, as
-the triplets' warm start does of theirs. Batches are uniform, but for methods that re-sample; of one attribute, as with
-digits, LMLE's rounds and the triplets have class-equal ones, and *deferred re-sampling* has LMLE's very batches, margin
-and rates. Learning rates are LMLE's for every method: a warm-up, the peak for as long as
-LMLE is pre-trained, and a cycle, warm-up and fall to zero, over what are LMLE's rounds. LMLE is pre-trained by BCE with
-the margin of its classifier; CLMLE, the triplets and *prior features* by plain BCE. Round 0 alone, *prior features*,
-with one cycle, is one exception, the longer training of `table` mode among the ablations the other. Not counted are
-images that are forwarded without learning from them: in rounds with angular margins up to 4,096 every 50 iterations, to
-move the centroids, and in `table` mode those that are mined, each time. The weight decay was chosen once for all
-methods, on the accuracy of BCE, in the search for the recipe. What a method's settings change is in the table of what
-was tried."""
+and optimiser, and sees the same number of images, repeats counted; LMLE's pre-training counts as part of its
+own, as the triplets' warm start does of theirs. Batches are uniform, but for methods that re-sample; of one
+attribute, as with digits, LMLE's rounds and the triplets have class-equal ones, and *deferred re-sampling* has
+LMLE's very batches, margin and rates. Learning rates are LMLE's for every method: a warm-up, the peak for as
+long as LMLE is pre-trained, and a cycle, warm-up and fall to zero, over what are LMLE's rounds. LMLE is
+pre-trained by BCE with the margin of its classifier; CLMLE, the triplets and *prior features* by plain BCE.
+Round 0 alone, *prior features*, with one cycle, is one exception, the longer training of `table` mode among
+the ablations the other. Not counted are images that are forwarded without learning from them: in rounds with
+angular margins up to 4,096 every 50 iterations, to move the centroids, and in `table` mode those that are
+mined, each time. The weight decay was chosen once for all methods, on the accuracy of BCE, in the search for
+the recipe. What a method's settings change is in the table of what was tried."""
 
 _CHOSEN = """**What is chosen, and on what.** The settings of a method are chosen once, by the balanced accuracy of
 its own rule on the validation split of the first seed, among the trials listed below. Thresholds, the weights and
