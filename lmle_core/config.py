@@ -127,6 +127,11 @@ class Prior(Section):
     weights: Path | None = Field(None, description="Weights file (state dict) for 'torchvision'.")
     components: int = Field(128, ge=2, description="Principal components for 'pca'.")
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether it is trained by gradients here, on some of the images that a run sees."""
+        return self.kind in {"bce", "identity"}
+
 
 class Cluster(Section):
     """K-means of each class of each attribute."""

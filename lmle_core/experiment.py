@@ -171,8 +171,7 @@ def teach(
     assert method.objective is not None
     lesson = Lesson(
         DeviceImages(store, rows, device), torch.from_numpy(labels).to(device), spec.classes, shares, config,
-        (config.seed, 2), iterations,
-        pretraining,
+        (config.seed, 2), iterations, pretraining,
     )  # fmt: skip
     optimise(
         network,

@@ -155,7 +155,7 @@ def make_prior(
 
 def pretraining_iterations(config: Config, images: int) -> int:
     """Iterations in which the prior is trained on so many images; 0 where it is not trained by gradients."""
-    if config.prior.kind not in {"bce", "identity"}:
+    if not config.prior.is_trained:
         return 0
     return max(1, round(config.prior.epochs * images / config.training.batch))
 

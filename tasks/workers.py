@@ -11,7 +11,7 @@ from distributed import Client
 
 from infra.settings import workspace_path
 from lmle_core.config import Engines
-from tasks.elsewhere import share_with
+from tasks.elsewhere import sees, share_with
 from tasks.progress import say
 
 
@@ -53,7 +53,8 @@ class Workers:
     def see(self, workspace: Path) -> bool:
         """Whether all workers of the configured cluster see the workspace."""
         with NamedTemporaryFile(dir=workspace, prefix="seen-") as file:
-            return all(self.client().run(Path.exists, Path(file.name)).values())
+            seen = Path(file.name)
+            return all(self.client().run(sees, seen, seen.stat().st_mtime_ns).values())
 
     def number(self) -> int:
         """How many workers there are now."""

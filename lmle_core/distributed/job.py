@@ -61,7 +61,7 @@ class Job(BaseModel):
     def ranks(self) -> int:
         """Processes that carry it out; a prior that is not trained by gradients needs one."""
         engines = self.config.engines
-        fitted = self.kind == "prior" and self.config.prior.kind in {"pca", "torchvision"}
+        fitted = self.kind == "prior" and not self.config.prior.is_trained
         return 1 if fitted else engines.nodes * engines.processes
 
     def run(self, device: torch.device, progress: Progress | None) -> None:

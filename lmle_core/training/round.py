@@ -141,7 +141,7 @@ def images_seen(config: Config, images: int, *, rounds: bool = True) -> int:
         images: of the training split.
         rounds: False: by the prior alone.
     """
-    prior = round(config.prior.epochs * images) if config.prior.kind in {"bce", "identity"} else 0
+    prior = round(config.prior.epochs * images) if config.prior.is_trained else 0
     if not rounds:
         return prior
     return prior + config.training.rounds * iterations_of_a_round(images, config) * images_of_a_batch(config)
