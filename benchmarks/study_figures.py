@@ -13,7 +13,7 @@ from lmle_core.figures.comparison import accuracy_against_removed, differences, 
 from lmle_core.methods.titles import TITLES
 
 MAIN_RIVALS = ("triplet", "bce", "class-weighted", "logit-adjusted", "ldam", "additive-margin")
-"""Those whose gains are drawn against imbalance: a page of six panels."""
+"""Those whose gains are drawn against imbalance, where the comparison has them: at most a page of six panels."""
 REMOVED = "data.removed"
 """The setting that tells the comparisons of the digits study apart."""
 
@@ -60,8 +60,9 @@ def comparison_drawings(measured: Measured) -> list[Drawing]:
     text = f"What the reference is ahead of each method by its own rule, {measured.name}"
     made = [Drawing(f"{measured.name}-differences.png", text, lambda: differences(own, TITLES))]
     main = limited(own, MAIN_RIVALS)
-    if any(each.difference is not None and each.difference.against_imbalance is not None for each in main.standings):
-        text = f"Gain on each attribute against its imbalance, over six rivals, {measured.name}"
+    shown = [each for each in main.standings if each.difference and each.difference.against_imbalance]
+    if shown:
+        text = f"Gain on each attribute against its imbalance, over {len(shown)} rivals, {measured.name}"
         made.append(Drawing(f"{measured.name}-gains.png", text, lambda: gains_against_imbalance(main, TITLES)[0]))
     return made
 
