@@ -32,7 +32,7 @@ class Study:
 
 
 QUICK = ("lmle", "bce", "class-weighted", "logit-adjusted", "ldam", "additive-margin", "triplet")
-MATTER = (*QUICK, "crl", "clmle")
+MATTER = (*QUICK, "triplet-late", "crl", "clmle")
 ALL = (*MATTER, "deferred-resampled", "resampled", "focal", "triplet-batch-hard", "prior-features")
 ABLATIONS = tuple(name for name in METHODS if name.startswith(("lmle-", "table")))
 """LMLE with a part of it changed."""

@@ -118,6 +118,11 @@ _ALL = (
         embeds=True,
     ),
     Method(
+        "triplet-late", "triplet, semi-hard, late", "Schroff et al., CVPR 2015; after BCE", ("knn", *CLUSTERS),
+        _tried("warm", 0.75, 0.9), triplets.semi_hard,
+        embeds=True,
+    ),
+    Method(
         "triplet-batch-hard", "triplet, batch-hard", "Hermans et al., 2017", ("knn", *CLUSTERS),
         _tried("margin", 0.2, 0.4), triplets.batch_hard, embeds=True,
     ),

@@ -23,9 +23,10 @@ images each take a core 1.2 s an iteration, of 64 images 0.2 s; batch-hard takes
 class Triplets:
     """The triplet margin loss of each attribute, meaned over the attributes.
 
-    The first iterations, as many as LMLE is pre-trained for, or half of all where it is not, train trunk and classifier
-    on cross-entropy. From a fresh network triplets collapse: on digits with 90 % of half the classes removed, one seed
-    came to 21 % semi-hard and 26 % batch-hard at an eighth of the learning rate, and to 71 % each after a warm start.
+    The first iterations train trunk and classifier on cross-entropy: as many as LMLE is pre-trained for unless `warm`
+    says otherwise, half of all where it is not. From a fresh network triplets collapse: on digits with 90 % of half the
+    classes removed, one seed came to 21 % semi-hard and 26 % batch-hard at an eighth of the learning rate, and to 71 %
+    each after a warm start.
     From then on:
 
     1. each attribute takes a random part of the batch that balances its classes (see `balanced_part`);
@@ -38,6 +39,7 @@ class Triplets:
         mining: 'semi-hard' or 'batch-hard'.
         margin: in units of the Euclidean distance on the unit sphere.
         members: images of each attribute's part; None: the whole batch.
+        warm: share of the iterations that are on cross-entropy; None: LMLE's.
 
     Raises:
         ModuleNotFoundError: without pytorch-metric-learning.
@@ -52,6 +54,7 @@ class Triplets:
     mining: Mining
     margin: float = 0.2
     members: int | None = None
+    warm: float | None = None
     _sampler: Sampler = field(init=False, repr=False)
     _miner: Any = field(init=False, repr=False)
     _loss: Any = field(init=False, repr=False)
@@ -72,9 +75,15 @@ class Triplets:
         object.__setattr__(self, "_loss", TripletMarginLoss(self.margin))
         object.__setattr__(self, "_warming", plain(self.lesson))
 
+    @property
+    def _warm(self) -> int:
+        if self.warm is not None:
+            return round(self.warm * self.lesson.iterations)
+        return self.lesson.pretraining or self.lesson.iterations // 2
+
     def __call__(self, network: Network, iteration: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of an iteration."""
-        if iteration < (self.lesson.pretraining or self.lesson.iterations // 2):
+        if iteration < self._warm:
             return self._warming(network, iteration)
         output, labels = self.lesson.forward(network, self._sampler(iteration), iteration)
         generator = seeded_generator((*self.lesson.seed, iteration, 1), labels.device)
@@ -87,9 +96,9 @@ class Triplets:
         return loss, {"loss_triplet": loss.detach()}
 
 
-def semi_hard(lesson: Lesson, *, margin: float = 0.2) -> Triplets:
+def semi_hard(lesson: Lesson, *, margin: float = 0.2, warm: float | None = None) -> Triplets:
     """Triplets mined semi-hard: of one attribute over the whole batch, of several over a part of it."""
-    return Triplets(lesson, "semi-hard", margin, MEMBERS if lesson.labels.shape[1] > 1 else None)
+    return Triplets(lesson, "semi-hard", margin, MEMBERS if lesson.labels.shape[1] > 1 else None, warm)
 
 
 def batch_hard(lesson: Lesson, *, margin: float = 0.2) -> Triplets:

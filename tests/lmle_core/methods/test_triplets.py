@@ -53,9 +53,9 @@ def test_the_loss_over_a_whole_batch_is_its_equation_meaned_over_the_attributes(
 
 def test_the_first_part_is_plain_cross_entropy(faces_store: ImageStore, small: Config) -> None:
     network = build_network(SPEC, 0).eval()
-    for pretraining, warm in ((3, 3), (0, 5)):
+    for pretraining, share, warm in ((3, None, 3), (0, None, 5), (3, 0.9, 9)):
         lesson = lesson_of(faces_store, small, iterations=10, pretraining=pretraining)
-        objective, classification = semi_hard(lesson), plain(lesson)
+        objective, classification = semi_hard(lesson, warm=share), plain(lesson)
         assert torch.equal(objective(network, warm - 1)[0], classification(network, warm - 1)[0])
         assert set(objective(network, warm)[1]) == {"loss_triplet"}
 
