@@ -27,6 +27,7 @@ CODES = {
     "DataError": Exit.USAGE,
     "LocationError": Exit.USAGE,
     "UnusableDataError": Exit.USAGE,
+    "NoRoomError": Exit.USAGE,
     "PortInUseError": Exit.USAGE,
     "RollbackError": Exit.USAGE,
     "PostgresError": Exit.USAGE,

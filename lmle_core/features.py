@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from lmle_core.network import Network, load_network
 from lmle_core.pca import PrincipalComponents
+from lmle_core.room import check_room
 from lmle_core.store import ImageStore
 
 Output = Literal["trunk", "embeddings", "logits"]
@@ -75,7 +76,8 @@ class Features:
 
     @classmethod
     def create(cls, directory: Path, images: int, shape: tuple[int, int], shard: int) -> "Features":
-        """An empty artefact for `images` rows of shape (G, D), to be filled shard by shard."""
+        """An empty artefact for `images` rows of shape (G, D), to be filled shard by shard. Raises NoRoomError."""
+        check_room(directory, 4 * images * shape[0] * shape[1], f"the features of {images:,} images")
         array = zarr.create_array(
             store=str(directory / "features"),
             shape=(images, *shape),

@@ -72,10 +72,10 @@ def check_data(store: Reference, config: Config) -> None:
             f"{', '.join(constant[:10])}; choose the others with data.attributes, or add images"
         )
     for split, name in ((VALID, "valid"), (TEST, "test")):
-        labels = images.labels[images.rows(split)]
-        if (labels == labels[0]).all():
+        judged = images.labels[images.rows(split)]
+        if (judged == judged[0]).all():
             raise UnusableDataError(
-                f"every attribute has a single class among the {len(labels)} images of the split {name!r}, which can "
+                f"every attribute has a single class among the {len(judged)} images of the split {name!r}, which can "
                 "judge nothing: split the images at random"
             )
     if config.prior.kind == "identity" and images.identity is None:

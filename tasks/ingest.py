@@ -19,8 +19,9 @@ from lmle_core.config import Data
 from lmle_core.earlier import find_earlier, find_previous
 from lmle_core.ingest import check_quarantine, create_store, parts, publish, read_quarantine
 from lmle_core.location import Location
+from lmle_core.room import check_room
 from lmle_core.shards import fsync, ingest_shard
-from lmle_core.store import ImageStore
+from lmle_core.store import ImageStore, chunk_bytes, chunk_file
 from tasks.progress import say, stage_ended
 from tasks.storage import make_shared
 
@@ -65,6 +66,7 @@ def ingest(
 
     Raises:
         DataError: for a data set that is refused.
+        NoRoomError: for a disk that cannot hold the pixels.
         QuarantineError: if more than `data.quarantine` of the images cannot be decoded; nothing is published then,
             and what was decoded is kept for the next attempt.
     """
@@ -79,6 +81,9 @@ def ingest(
     def make(partial: Path, record: dict[str, Any]) -> None:
         shards = create_store(partial, source, data)
         known = parts(find_earlier(stores, source, data), shards, data.shard)
+        fresh = sum(known[shard] is None and not chunk_file(partial, shard).exists() for shard in range(shards))
+        size = chunk_bytes((images, 3, data.height, data.width), data.shard)
+        check_room(partial, fresh * size, f"the pixels of {images:,} images")
         quarantined: list[tuple[str, str]] = []
         done = decoded = copied = 0
         with _spread(connect(), ingest_shard, [(partial, shard, known[shard]) for shard in range(shards)]) as results:

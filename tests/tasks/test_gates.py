@@ -10,7 +10,7 @@ from lmle_core.config import Config, ConfigError, Data, load_config
 from lmle_core.health import Collapse
 from lmle_core.ingest import create_store, publish
 from lmle_core.shards import ingest_shard
-from lmle_core.store import VALID, ImageStore
+from lmle_core.store import TEST, VALID, ImageStore
 from tasks.gates import (
     QualityGateError,
     UnusableDataError,
@@ -105,6 +105,16 @@ def test_settings_that_do_not_fit_the_data_are_refused_before_training(tmp_path:
         check_data(data, load_config(None, balanced))
         with pytest.raises(ConfigError, match="would balance the classes twice"):
             check_data(data, load_config(None, [*balanced, "training.costs=inverse"]))
+
+
+def test_it_is_training_that_a_batch_must_serve(tmp_path: Path) -> None:
+    data = store(tmp_path, "list_attr_celeba.txt", " 1", " 1")
+    images = ImageStore.open(data.path)
+    labels, rows = images.labels.copy(), images.rows(TEST)
+    labels[rows], labels[rows[0]] = 0, 1  # of the rarer class, the test split has one image
+    zarr.open_group(data.path, mode="r+", use_consolidated=False)["attributes"][:] = labels  # type: ignore[index]
+    with pytest.raises(ConfigError, match=r"training.batch 8 is too small"):
+        check_data(data, load_config(None, ["training.sampler=minority", "training.batch=8", "training.minority=6"]))
 
 
 def test_a_champion_that_does_not_fit_the_images_is_refused_with_what_differs(tmp_path: Path) -> None:
