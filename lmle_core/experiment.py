@@ -16,7 +16,7 @@ from lmle_core.config import Config, parse_config
 from lmle_core.device import DeviceImages
 from lmle_core.features import BATCH
 from lmle_core.health import spread
-from lmle_core.methods.catalogue import Method
+from lmle_core.methods.catalogue import RATE_FACTOR, Method
 from lmle_core.methods.decisions import decide
 from lmle_core.methods.method import Lesson
 from lmle_core.methods.outputs import Outputs
@@ -114,7 +114,7 @@ def run_experiment(
 
 
 def configured(config: Config, settings: Mapping[str, Any]) -> tuple[Config, dict[str, Any]]:
-    """The configuration with the settings of form `section.key` laid over it, and the other settings.
+    """The configuration with the settings of form `section.key` and the rates' factor laid over it, and the others.
 
     Raises:
         ConfigError: for an unknown section, key or value.
@@ -123,7 +123,10 @@ def configured(config: Config, settings: Mapping[str, Any]) -> tuple[Config, dic
     others = {}
     for name, value in settings.items():
         section, dot, key = name.partition(".")
-        if dot:
+        if name == RATE_FACTOR:
+            for phase in ("prior", "training"):
+                values[phase]["learning_rate"] *= value
+        elif dot:
             known = values.get(section)
             values[section] = {**(known if isinstance(known, dict) else {}), key: value}
         else:

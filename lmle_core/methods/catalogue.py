@@ -13,6 +13,7 @@ from lmle_core.spelling import did_you_mean
 
 Settings = Mapping[str, Any]
 NO_SETTINGS: Settings = MappingProxyType({})
+RATE_FACTOR = "rate_factor"
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class Method:
         source: where it was published.
         rules: decision rules, names of `lmle_core.methods.decisions.RULES`; the first is the method's own, by which the
             validation split chooses among the trials.
-        trials: settings that are tried: `section.key` is the configuration's, any other name an argument of the
-            objective.
+        trials: settings that are tried: `section.key` is the configuration's, `RATE_FACTOR` what both peaks of its
+            learning rates are multiplied by, any other name an argument of the objective.
         objective: makes the objective from a lesson and the settings; None: the rounds of LMLE.
         rounds: whether it sees as many images as all rounds, or as the prior alone.
         budget: how many times as many images as the others it sees.
@@ -46,12 +47,15 @@ class Method:
     prior_bias: bool = True
 
 
-def _tried(name: str, *values: Any) -> tuple[Settings, ...]:
-    return tuple({name: value} for value in values)
-
-
-RATES = tuple({"prior.learning_rate": rate, "training.learning_rate": rate} for rate in (2e-3, 4e-3, 8e-3))
+RATES: tuple[Settings, ...] = tuple({RATE_FACTOR: factor} for factor in (0.5, 1.0, 2.0))
 """Tried for a loss that has no setting of its own."""
+
+
+def _tried(name: str, first: Any, second: Any) -> tuple[Settings, ...]:
+    """Two values of a setting, and the first of them at twice the learning rates: as many trials as `RATES`."""
+    return tuple({name: value, RATE_FACTOR: factor} for value, factor in ((first, 1.0), (second, 1.0), (first, 2.0)))
+
+
 THRESHOLDS = ("prior", "optimum", "calibrated", "half")
 BALANCED = ("half", "optimum", "calibrated", "features-clusters")
 """Rules of a method whose training balances the classes."""
@@ -133,8 +137,8 @@ _ALL = (
     ),
     _lmle(
         "clmle", "centroid margins, after CLMLE",
-        *({**_CENTROIDS, "loss.bce_weight": 0.0, "loss.bce_margin": 0.0, "loss.angles": angles}
-          for angles in ((0.05, 0.02), (0.2, 0.1))),
+        *({**_CENTROIDS, "loss.bce_weight": 0.0, "loss.bce_margin": 0.0, **tried}
+          for tried in _tried("loss.angles", (0.05, 0.02), (0.2, 0.1))),
         rules=CLUSTERS, source="after Huang et al., TPAMI 2019",
     ),
     Method(

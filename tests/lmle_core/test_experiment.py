@@ -219,6 +219,10 @@ def test_settings_of_the_configuration_are_laid_over_it_and_the_others_are_the_o
     assert (found.loss.angles, found.training.rounds, arguments) == ((0.2, 0.1), 3, {"margin": 0.4})
     assert configured(found, {"loss.angles": config.loss.angles, "training.rounds": 2})[0] == config
     assert configured(config, {}) == (config, {})
+    found, arguments = configured(config, {"rate_factor": 2.0, "margin": 0.4})
+    for doubled, phase in ((found.prior, config.prior), (found.training, config.training)):
+        assert doubled.learning_rate == 2 * phase.learning_rate
+    assert arguments == {"margin": 0.4}
 
 
 @pytest.mark.parametrize(

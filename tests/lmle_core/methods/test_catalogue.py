@@ -7,7 +7,7 @@ import pytest
 
 from lmle_core.config import Config, ConfigError
 from lmle_core.experiment import configured
-from lmle_core.methods.catalogue import DEFAULT_METHODS, METHODS, RATES, Method, find_method
+from lmle_core.methods.catalogue import DEFAULT_METHODS, METHODS, RATE_FACTOR, RATES, Method, find_method
 from lmle_core.methods.decisions import RULES
 from lmle_core.methods.method import Lesson
 from lmle_core.methods.titles import RULE_TITLES, TITLES
@@ -50,13 +50,13 @@ def test_every_trial_is_accepted_by_configuration_and_objective(method: Method) 
         assert set(arguments) <= set(list(parameters)[1:])
 
 
-def test_methods_with_a_choice_have_as_many_trials_as_lmle_or_three_rates_and_ablations_have_none() -> None:
+def test_methods_with_a_choice_have_as_many_trials_as_lmle_twice_the_rates_among_them_and_ablations_have_none() -> None:
     numbers = {name: len(method.trials) for name, method in METHODS.items()}
     whole_or_part = {"shipped", *(name for name, method in METHODS.items() if is_ablation(method))}
     assert {numbers[name] for name in whole_or_part} == {1}
-    rates = {name for name, method in METHODS.items() if method.trials == RATES}
-    assert "lmle" not in rates and {numbers[name] for name in rates} == {3}
-    assert {numbers[name] for name in METHODS.keys() - whole_or_part - rates} == {2}
+    assert {numbers[name] for name in METHODS.keys() - whole_or_part} == {3} == {len(RATES)}
+    for name in METHODS.keys() - whole_or_part:
+        assert 2.0 in [settings[RATE_FACTOR] for settings in METHODS[name].trials]
     for method in METHODS.values():
         trials = [sorted(settings.items()) for settings in method.trials]
         assert all(trials.count(each) == 1 for each in trials)
