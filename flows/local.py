@@ -10,8 +10,8 @@ from pathlib import Path
 from flows.console import Tally, progress_shown
 from flows.exits import UsageError
 from flows.interrupts import interruptible
-from infra.prefect_server import prefect_api
-from infra.services import running_addresses
+from infra.prefect_server import ServerError, prefect_api
+from infra.services import elsewhere, running
 from infra.settings import workspace_path
 from lmle_core.config import Config, Engines
 from lmle_core.location import reaching
@@ -105,7 +105,7 @@ def served(config: Config) -> Iterator[tuple[Tally, Callable[[], None]]]:
                 if not folder.is_dir():
                     raise UsageError(f"data.{name} {folder}: no such folder")
     workspace = workspace_path(config.engines.workspace)
-    use_services(workspace)
+    use_services(workspace, config.engines)
     with interruptible(), progress_shown() as stages, prefect_api(workspace) as api:
 
         def wait() -> None:
@@ -117,12 +117,20 @@ def served(config: Config) -> Iterator[tuple[Tally, Callable[[], None]]]:
         yield stages, wait
 
 
-def use_services(workspace: Path) -> None:
-    """Let this process use the workspace's services where they are up; a variable that is set wins over theirs."""
-    addresses = running_addresses(workspace)
-    if addresses is not None:
-        for name, value in addresses.environment().items():
-            os.environ.setdefault(name, value)
+def use_services(workspace: Path, engines: Engines) -> None:
+    """Let this process use those of the workspace's services that are up; a variable that is set wins over theirs.
+
+    Raises:
+        ServerError: where the records are on PostgreSQL and MLflow's server is not up: another store has others.
+    """
+    for name, value in running(workspace).items():
+        os.environ.setdefault(name, value)
+    told = engines.tracking_uri or any(os.environ.get(name) for name in ("MLFLOW_TRACKING_URI", "LMLE_POSTGRES"))
+    if not told and (server := elsewhere(workspace)):
+        raise ServerError(
+            f"the records of {workspace} are in {server}, and MLflow's server is not up: `lmle up` with LMLE_POSTGRES "
+            "brings it back"
+        )
 
 
 def answering_mlflow(workspace: Path, engines: Engines | None = None) -> str:
@@ -134,11 +142,13 @@ def answering_mlflow(workspace: Path, engines: Engines | None = None) -> str:
 
     Raises:
         TrackingError: where it does not answer.
+        ServerError: as of `use_services`.
     """
     from tasks.mlflow_store import answering_uri
 
-    use_services(workspace)
-    return answering_uri(engines or Engines(), workspace)
+    asked = engines or Engines()
+    use_services(workspace, asked)
+    return answering_uri(asked, workspace)
 
 
 def _print_stages(stages: Tally) -> None:

@@ -1,5 +1,6 @@
 """What the services of a workspace are: their ports and addresses, and the variables that describe each."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,10 +47,16 @@ class Addresses:
         """Prefect's API."""
         return f"{self.prefect}/api"
 
-    def environment(self) -> dict[str, str]:
-        """Variables by which flows use the services."""
-        at = {"PREFECT_API_URL": self.api, "MLFLOW_TRACKING_URI": self.mlflow, "LMLE_DASK_ADDRESS": self.dask}
-        return {**at, **HEARTBEAT}
+    def environment(self, up: Collection[str] = service.NAMES) -> dict[str, str]:
+        """Variables by which flows use those services that are up; a scheduler without workers is of no use."""
+        variables = {}
+        if "prefect" in up:
+            variables |= {"PREFECT_API_URL": self.api, **HEARTBEAT}
+        if "mlflow" in up:
+            variables["MLFLOW_TRACKING_URI"] = self.mlflow
+        if {"dask", "dask-workers"} <= set(up):
+            variables["LMLE_DASK_ADDRESS"] = self.dask
+        return variables
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,23 @@ def orphans(token: str, living: Iterable[Detached]) -> list[psutil.Process]:
     return [process for process in found if process not in families]
 
 
+def listens(process: psutil.Process) -> set[int]:
+    """Ports that a process listens on."""
+    try:
+        found = process.net_connections(kind="tcp")
+    except psutil.Error:
+        return set()
+    return {each.laddr.port for each in found if each.status == psutil.CONN_LISTEN}
+
+
+def boot() -> str:
+    """Identifies this start of the machine, where the system tells it: no process is older."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
 def port_free(host: str, port: int) -> bool:
     """Whether a server could listen on the port."""
     with socket.socket() as probe:

@@ -55,6 +55,7 @@ class State:
         dask_workers: how many.
         postgres: address of the server with the databases, without its password; empty: SQLite in the workspace.
         started: process of each service by its name.
+        boot: start of the machine in which they were started.
     """
 
     token: str
@@ -62,6 +63,7 @@ class State:
     dask_workers: int
     postgres: str = ""
     started: dict[str, Detached] = field(default_factory=dict)
+    boot: str = field(default_factory=processes.boot)
 
     @classmethod
     def load(cls, workspace: Path) -> "State | None":
@@ -69,7 +71,8 @@ class State:
         path = workspace / "services.json"
         try:
             record = json.loads(path.read_text())
-            started = {name: Detached(**process) for name, process in record["started"].items()}
+            same_boot = record.get("boot", processes.boot()) == processes.boot()
+            started = {name: Detached(**process) for name, process in record["started"].items() if same_boot}
             return cls(record["token"], Ports(**record["ports"]), record["dask_workers"], record["postgres"], started)
         except FileNotFoundError:
             return None
@@ -106,8 +109,9 @@ def up(
 
     Raises:
         PostgresError: for a PostgreSQL server that cannot be used; nothing was started.
-        ServerError: for a port in use, for services that are up on other ports or databases, and for a service that
-            does not start, with the end of its log. What this call started is ended again.
+        ServerError: for a port in use, for services that are up on other ports or databases, for SQLite where the
+            records are on PostgreSQL, and for a service that does not start, with the end of its log. What this call
+            started is ended again.
     """
     if postgres is not None:
         postgres.prepare()
@@ -121,10 +125,16 @@ def up(
             same = old.options() == state.options()
             if not same and any(process.find() for process in old.started.values()):
                 raise ServerError(f"the services of {workspace} are up with {old.options()}: `lmle down` first")
+            if old.postgres and not kept:
+                raise ServerError(
+                    f"the services of {workspace} keep their records in {old.postgres}: give it, with the password, as "
+                    "--postgres or LMLE_POSTGRES; or `lmle down` first, to begin with SQLite files"
+                )
             state.started = dict(old.started)
         *servers, worker = state.services(workspace, postgres.address if postgres else "")
         missing = [service for service in servers if not _works(service, state)]
         _end(missing[::-1], workspace, state)
+        _end_orphans(missing, state)
         _refuse_ports_in_use(missing)
         new_database = None if postgres else prepare_database(workspace)
         began = time.monotonic()
@@ -159,8 +169,8 @@ def down(workspace: Path, say: Say = print) -> int:
         if state is None:
             return 0
         running = [service for service in state.services(workspace)[::-1] if _process(service, state)]
-        for service in running:
-            _end([service], workspace, state)
+        for service in running:  # nothing is written meanwhile, so that a full disk stops nothing
+            processes.stop(state.started[service.name], service.grace)
             say(f"{service.name:<13} ended")
             if service.name == "worker":
                 with suppress(OSError):  # no server: the next `up` does it
@@ -186,13 +196,19 @@ def status(workspace: Path) -> list[Health]:
     return lines
 
 
-def running_addresses(workspace: Path) -> Addresses | None:
-    """The services' addresses where all that a run in this process uses are up, else None; it needs no worker."""
-    health = status(workspace)
+def running(workspace: Path) -> dict[str, str]:
+    """Variables by which a run in this process uses the services that are up; one that is slow is asked again."""
     state = State.load(workspace)
-    if state is None or any(line.state != "up" for line in health if line.name != "worker"):
-        return None
-    return Addresses.of(state.ports)
+    if state is None:
+        return {}
+    *servers, _ = state.services(workspace)
+    return Addresses.of(state.ports).environment([each.name for each in servers if _works(each, state)])
+
+
+def elsewhere(workspace: Path) -> str:
+    """PostgreSQL server that has the records of the workspace's services, without its password; empty: none has."""
+    state = State.load(workspace)
+    return state.postgres if state else ""
 
 
 def _start(service: Service, workspace: Path, state: State) -> None:
@@ -221,6 +237,13 @@ def _end(services: list[Service], workspace: Path, state: State) -> None:
         if process := state.started.pop(service.name, None):
             processes.stop(process, service.grace)
     state.save(workspace)
+
+
+def _end_orphans(services: list[Service], state: State) -> None:
+    """End what one that was killed has left on the ports of the services: its children."""
+    ports = {port for service in services for _, port in service.ports}
+    left = processes.orphans(state.token, state.started.values()) if ports else []
+    processes.stop_all([each for each in left if processes.listens(each) & ports], grace=5.0)
 
 
 def _close_runs(state: State) -> list[str]:

@@ -57,6 +57,17 @@ class Section(BaseModel):
                 values[name] = value.identity()
         return values
 
+    def places(self) -> dict[str, Any]:
+        """The paths that `identity` leaves out, as JSON."""
+        found: dict[str, Any] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if name not in APART and _is_place(value):
+                found[name] = [str(each) for each in value] if isinstance(value, tuple) else str(value)
+            elif name not in APART and isinstance(value, Section) and (inner := value.places()):
+                found[name] = inner
+        return found
+
 
 class Data(Section):
     """Where the images come from: a folder in CelebA's layout, procedural faces, or scikit-learn's digits."""

@@ -14,6 +14,8 @@ from lmle_core.config import Config
 from lmle_core.gallery import joined_steps
 from lmle_core.publish import describe
 from lmle_core.store import TEST, ImageStore
+from tasks.mlflow_store import check_reachable, shown
+from tasks.progress import say
 from tasks.registry import RegisteredModel
 from tasks.tracking import METRICS, SCORES, Tracker
 
@@ -24,22 +26,26 @@ ARTIFACTS = ("summary.json", "timings.json", "attributes.csv", "predictions.parq
 def recorded(run: str, store: Reference, config: Config, code: str, workspace: Path) -> Iterator[Tracker]:
     """Find or make the run's record; an error, or an interrupt, closes it with its reason."""
     tracker = Tracker.open(config.engines, workspace, run, run)
-    tracker.start(
-        config.model_dump(mode="json"),
-        describe(ImageStore.open(store.path)),
-        config_digest=config.digest(),
-        code=code,
-    )
-    if (changes := DataChanges.load(Path(store.path))) is not None:
-        tracker.data_changes(changes)
+    tracker.start(config, describe(ImageStore.open(store.path)), code=code)
     try:
+        if (changes := DataChanges.load(Path(store.path))) is not None:
+            tracker.data_changes(changes)
         yield tracker
     except Exception as error:
-        tracker.fail(f"{type(error).__name__}: {error}")
+        _fail(tracker, f"{type(error).__name__}: {error}")
         raise
     except BaseException:  # KeyboardInterrupt, or Prefect's TerminationSignal
-        tracker.fail("interrupted", interrupted=True)
+        _fail(tracker, "interrupted", interrupted=True)
         raise
+
+
+def _fail(tracker: Tracker, reason: str, *, interrupted: bool = False) -> None:
+    """Close the record; where MLflow is gone too, that is said, and what it was about stays the error."""
+    try:
+        check_reachable(tracker.uri)
+        tracker.fail(reason, interrupted=interrupted)
+    except Exception as error:
+        say(f"{'mlflow':<12} the record of this run stays open: {shown(error)}")
 
 
 def record_round(tracker: Tracker, health: Reference, networks: Sequence[Reference]) -> None:

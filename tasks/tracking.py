@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from lmle_core.changes import DataChanges
-from lmle_core.config import APART, Engines
+from lmle_core.config import Config, Engines
 from tasks.mlflow_entities import TABLE, attribute_table, dataset_input, flatten, table_tags
 from tasks.mlflow_store import connect, every_page, find_experiment, own_artifacts, tracking_uri
 from tasks.registry import RegisteredModel, register_model
@@ -65,14 +65,13 @@ class Tracker:
         uri = tracking_uri(engines, workspace)
         return cls(uri, engines.experiment, run_digest, run_name, own_artifacts(uri, workspace))
 
-    def start(self, config: Mapping[str, Any], data: Mapping[str, Any], *, config_digest: str, code: str) -> str:
+    def start(self, config: Config, data: Mapping[str, Any], *, code: str) -> str:
         """Find or make the parent run and record what it runs on.
 
         Args:
-            config: the configuration as nested plain values; the sections `APART` are left out, since a resumed run
-                may have others and MLflow's parameters never change.
+            config: its identity becomes parameters, which never change in MLflow; where things lie, which may be
+                elsewhere when a run is resumed, becomes tags.
             data: as in summary.json: digest, images, split, quarantined, attributes.
-            config_digest: of the configuration.
             code: version of the code.
 
         Returns:
@@ -81,18 +80,18 @@ class Tracker:
         self._experiment_id = self._find_experiment()
         tags = {
             "lmle.data": str(data["digest"]),
-            "lmle.config": config_digest,
+            "lmle.config": config.digest(),
             "lmle.code": code,
             "mlflow.source.name": "lmle",
+            **{f"lmle.place.{name}": place for name, place in flatten(config.places()).items()},
         }
         if revision := git_revision():
             tags["mlflow.source.git.commit"] = revision
         run = self._find(None) or self._create(self._name, {RUN_TAG: self._digest})
         self.run_id, self._start = run.info.run_id, run.info.start_time
-        self._reopen(run)
-        parameters = flatten({section: values for section, values in config.items() if section not in APART})
-        self._log(self.run_id, tags=tags, parameters=parameters)
+        self._log(self.run_id, tags=tags, parameters=flatten(config.identity()))
         self._log_data(data)
+        self._reopen(run)  # last: a record that cannot be continued stays as it is
         return self.run_id
 
     def data_changes(self, changes: DataChanges) -> None:

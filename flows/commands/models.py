@@ -138,5 +138,6 @@ def _champions(model: str, workspace: Path) -> "Champions":
     from lmle_core.config import Engines
     from tasks.champions import Champions
 
-    use_services(workspace)
-    return Champions.open(Engines(model=model), workspace)
+    engines = Engines(model=model)
+    use_services(workspace, engines)
+    return Champions.open(engines, workspace)

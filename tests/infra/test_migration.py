@@ -23,7 +23,7 @@ def _record(uri: str, folder: Path, digest: str) -> Tracker:
     """A run with a round, curves, scores and a registered model, as the flow records it."""
     config = Config()
     tracker = Tracker(uri, "lmle", digest, "demo", folder / "mlartifacts")
-    tracker.start(config.model_dump(mode="json"), DATA, config_digest=config.digest(), code="c" * 32)
+    tracker.start(config, DATA, code="c" * 32)
     tracker.round(1, {"spread": 0.5}, {"loss_class": [(step, 0.5 + step) for step in range(10)]})
     tracker.register(make_run(folder / digest), "faces", ATTRIBUTES, jpeg(0))
     tracker.finish({"mean_balanced_accuracy": 0.75, "attributes": {"Bald": {"tpr": 0.5, "tnr": 1.0}}})

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import sys
+import time
 import uuid
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -39,7 +40,7 @@ def test_a_port_in_use_is_refused_with_the_option_that_changes_it(tmp_path: Path
 
 def test_nothing_is_up_in_a_new_workspace(tmp_path: Path) -> None:
     assert services.status(tmp_path) == []
-    assert services.running_addresses(tmp_path) is None
+    assert (services.running(tmp_path), services.elsewhere(tmp_path)) == ({}, "")
     assert services.down(tmp_path) == 0
 
 
@@ -54,6 +55,51 @@ def test_state_survives_the_file(tmp_path: Path) -> None:
     state.save(tmp_path)
     assert State.load(tmp_path) == state
     assert json.loads((tmp_path / "services.json").read_text())["ports"]["dashboard"] == 4
+
+
+def test_processes_of_an_earlier_start_of_the_machine_are_not_looked_for(tmp_path: Path) -> None:
+    State("token", Ports(), 2, started={"prefect": processes.Detached(1, 0.0)}, boot="an earlier one").save(tmp_path)
+    loaded = State.load(tmp_path)
+    assert loaded is not None and (loaded.started, loaded.boot) == ({}, processes.boot())
+
+
+def test_records_on_postgresql_are_not_forgotten(tmp_path: Path) -> None:
+    State("token", Ports(), 2, "postgresql://ann@db/lmle").save(tmp_path)
+    with pytest.raises(ServerError, match=r"keep their records in postgresql://ann@db/lmle: give it.*LMLE_POSTGRES"):
+        services.up(tmp_path, Ports())
+    assert not (tmp_path / "prefect").exists()
+    assert services.down(tmp_path) == 0  # which is how they are given up
+    assert State.load(tmp_path) is None
+
+
+def test_what_a_killed_server_has_left_on_its_port_is_ended_and_a_strangers_is_not(tmp_path: Path) -> None:
+    (port, other) = processes.free_ports("127.0.0.1", 2)
+    state = State(uuid.uuid4().hex, Ports(mlflow=port, prefect=other), 1)
+    listen = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(600)"
+    ours, strangers = (
+        processes.start([sys.executable, "-c", listen, str(at)], {**os.environ, processes.TOKEN: token}, tmp_path / "l")
+        for at, token in ((port, state.token), (other, "another's"))
+    )
+    try:
+        while processes.port_free("127.0.0.1", port) or processes.port_free("127.0.0.1", other):
+            time.sleep(0.1)
+        services._end_orphans(list(state.services(tmp_path)), state)
+        assert (ours.find(), processes.port_free("127.0.0.1", port)) == (None, True)
+        assert strangers.find() is not None
+    finally:
+        for each in (ours, strangers):
+            processes.stop(each, grace=5)
+
+
+def test_a_run_uses_each_service_that_is_up(tmp_path: Path) -> None:
+    living = processes.start([sys.executable, "-c", "import time; time.sleep(600)"], os.environ, tmp_path / "log")
+    with busy_server(refusals=1) as port:
+        try:
+            State("token", Ports(mlflow=port), 1, started={"mlflow": living}).save(tmp_path)
+            assert services.running(tmp_path) == {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
+        finally:
+            processes.stop(living, grace=5)
+    assert services.running(tmp_path) == {}
 
 
 def test_other_ports_are_refused_while_services_live(tmp_path: Path) -> None:

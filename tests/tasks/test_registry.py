@@ -54,7 +54,7 @@ def started(mlflow_workspace: Path) -> Callable[[str], Tracker]:
     def start(digest: str) -> Tracker:
         config = Config()
         tracker = Tracker.open(Engines(experiment="registry"), mlflow_workspace, digest, "demo")
-        tracker.start(config.model_dump(mode="json"), DATA, config_digest=config.digest(), code="c" * 32)
+        tracker.start(config, DATA, code="c" * 32)
         return tracker
 
     return start

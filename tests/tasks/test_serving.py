@@ -55,7 +55,7 @@ class Served:
 def served(mlflow_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     run = make_run(tmp_path_factory.mktemp("run"))
     tracker = Tracker.open(Engines(experiment="serving"), mlflow_workspace, "5" * 32, "demo")
-    tracker.start(Config().model_dump(mode="json"), DATA, config_digest="d" * 32, code="c" * 32)
+    tracker.start(Config(), DATA, code="c" * 32)
     tracker.register(run, "served", ATTRIBUTES, jpeg(0))
     root = tmp_path_factory.mktemp("images") / "served"
     root.mkdir()

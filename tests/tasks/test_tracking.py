@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lmle_core.changes import DataChanges, Images
-from lmle_core.config import Config, Engines
+from lmle_core.config import Config, Engines, load_config
 from lmle_core.metrics import score
 from tasks.mlflow_store import TrackingError, own_store
 from tasks.tracking import METRICS, Tracker
@@ -46,7 +46,7 @@ def opened(mlflow_workspace: Path, request: pytest.FixtureRequest) -> Callable[.
 def tell(tracker: Tracker, folder: Path, rounds: int = 2) -> None:
     """A whole run, as the flow tells it."""
     config = Config()
-    tracker.start(config.model_dump(mode="json"), DATA, config_digest=config.digest(), code="c" * 32)
+    tracker.start(config, DATA, code="c" * 32)
     tracker.round(0, {"spread": 0.6, "mean_balanced_accuracy": 0.6})
     for number in range(1, rounds):
         curves = {key: [(40 * number + step, value) for step, value in curve] for key, curve in CURVES.items()}
@@ -91,7 +91,7 @@ def test_what_changed_in_the_data_is_in_tags_and_in_a_file(opened: Callable[...,
         "e" * 32, Images(1, ("new.jpg",)), none, none, Images(2, ("a.jpg", "b.jpg")), none, {"Bald": 2}
     )
     tracker = opened()
-    tracker.start({}, DATA, config_digest="f" * 32, code="c" * 32)
+    tracker.start(Config(), DATA, code="c" * 32)
     tracker.data_changes(changes)
     tracker.data_changes(changes)
     found = record(tracker)["demo"]
@@ -150,7 +150,7 @@ def test_a_run_that_died_in_a_round_is_continued(opened: Callable[..., Tracker],
     died = opened("b" * 32)
     died._experiment += "-2"
     config = Config()
-    died.start(config.model_dump(mode="json"), DATA, config_digest=config.digest(), code="c" * 32)
+    died.start(config, DATA, code="c" * 32)
     died.round(0, {"spread": 0.6, "mean_balanced_accuracy": 0.6})
     half = {key: [(40 + step, value) for step, value in curve[:7]] for key, curve in CURVES.items()}
     died.round(1, {"nmi": 0.7}, half)
@@ -173,7 +173,7 @@ def test_a_run_that_died_in_a_round_is_continued(opened: Callable[..., Tracker],
 def test_the_first_value_of_a_step_stays(opened: Callable[..., Tracker], tmp_path: Path) -> None:
     tracker = opened()
     config = Config()
-    tracker.start(config.model_dump(mode="json"), DATA, config_digest=config.digest(), code="c" * 32)
+    tracker.start(config, DATA, code="c" * 32)
     for speed in (900.0, 700.0):  # speeds differ between attempts
         tracker.round(1, {"spread": 0.5}, {"images_per_second": [(0, speed), (10, speed)]})
     assert [value for _, value, _ in record(tracker)["demo round 1"]["metrics"]["images_per_second"]] == [900.0, 900.0]
@@ -183,10 +183,20 @@ def test_other_engines_continue_the_same_run(opened: Callable[..., Tracker]) -> 
     identities = set()
     for threads in (1, 2):
         config = Config(engines=Engines(threads=threads))
+        identities.add(opened().start(config, DATA, code="c" * 32))
+    assert len(identities) == 1
+
+
+def test_the_same_data_elsewhere_continue_the_same_run(opened: Callable[..., Tracker]) -> None:
+    identities = set()
+    for folder in ("/data/celeba", "/srv/celeba"):
         tracker = opened()
-        identities.add(
-            tracker.start(config.model_dump(mode="json"), DATA, config_digest=config.digest(), code="c" * 32)
-        )
+        config = load_config(None, [f"data.directory={folder}", f"data.more=['{folder}/new', '{folder}/newer']"])
+        identities.add(tracker.start(config, DATA, code="c" * 32))
+        found = record(tracker)["demo"]
+        assert found["tags"]["lmle.place.data.directory"] == folder
+        assert found["tags"]["lmle.place.data.more"] == f'["{folder}/new", "{folder}/newer"]'
+        assert not [name for name in found["parameters"] if "directory" in name or "more" in name]
     assert len(identities) == 1
 
 
@@ -215,7 +225,7 @@ def test_artifacts_lie_in_the_workspace(opened: Callable[..., Tracker], mlflow_w
 def test_an_unknown_metric_is_refused_with_the_nearest(opened: Callable[..., Tracker]) -> None:
     tracker = opened()
     config = Config()
-    tracker.start(config.model_dump(mode="json"), DATA, config_digest=config.digest(), code="c" * 32)
+    tracker.start(config, DATA, code="c" * 32)
     with pytest.raises(ValueError, match=r"metric 'mean_ballanced_accuracy': .* nearest is 'mean_balanced_accuracy'"):
         tracker.round(1, {"mean_ballanced_accuracy": 0.5})
 

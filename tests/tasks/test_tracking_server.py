@@ -8,12 +8,16 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from infra.processes import free_ports
+from lmle_core.artefact import Reference
 from lmle_core.config import Config, Engines
+from tasks.record import recorded
 from tasks.tracking import Tracker
+from tests.lmle_core.conftest import make_store
 from tests.object_store import ObjectStore
 from tests.tasks.tiny_run import ATTRIBUTES, DATA, jpeg, make_run
 
@@ -25,9 +29,19 @@ print(",".join(model.predict(pd.DataFrame({"image": [open(sys.argv[2], "rb").rea
 """
 
 
+class Server(NamedTuple):
+    address: str
+    process: subprocess.Popen[bytes]
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+        self.process.wait(timeout=30)
+
+
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, s3_server: ObjectStore) -> Iterator[str]:
-    """Address of an MLflow server on loopback that keeps artifacts in S3 and ends with the test."""
+def server(tmp_path_factory: pytest.TempPathFactory, s3_server: ObjectStore) -> Iterator[Server]:
+    """An MLflow server on loopback that keeps artifacts in S3 and ends with the test."""
     import boto3
 
     bucket = boto3.client(
@@ -49,21 +63,19 @@ def server(tmp_path_factory: pytest.TempPathFactory, s3_server: ObjectStore) -> 
     }
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True)
+    started = Server(f"http://127.0.0.1:{port}", process)
     try:
-        address = f"http://127.0.0.1:{port}"
         deadline = time.monotonic() + 180
-        while not healthy(address):
+        while not healthy(started.address):
             assert time.monotonic() < deadline, (folder / "log").read_text()
             try:
                 process.wait(timeout=0.3)
             except subprocess.TimeoutExpired:
                 continue
             raise AssertionError((folder / "log").read_text())
-        yield address
+        yield started
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
+        started.end()
 
 
 def healthy(address: str) -> bool:
@@ -77,15 +89,15 @@ def healthy(address: str) -> bool:
 @pytest.mark.services
 @pytest.mark.slow
 def test_a_server_keeps_the_record_and_the_model_once(
-    server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    server: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run_directory = make_run(tmp_path / "run")
     (tmp_path / "summary.json").write_text("{}")
     config = Config()
     counted = []
     for _ in range(2):
-        tracker = Tracker.open(Engines(tracking_uri=server), tmp_path, "1" * 32, "demo")
-        tracker.start(config.model_dump(mode="json"), DATA, config_digest=config.digest(), code="c" * 32)
+        tracker = Tracker.open(Engines(tracking_uri=server.address), tmp_path, "1" * 32, "demo")
+        tracker.start(config, DATA, code="c" * 32)
         for number in range(2):
             points = [(number * 10 + step, 0.5) for step in range(10)]
             tracker.round(number, {"spread": 0.5}, {"loss_class": points})
@@ -118,7 +130,7 @@ def test_a_server_keeps_the_record_and_the_model_once(
     assert capfd.readouterr() == ("", "")
     (tmp_path / "face.jpg").write_bytes(jpeg(1))
     done = subprocess.run(
-        [sys.executable, "-c", LOAD, server, str(tmp_path / "face.jpg")],
+        [sys.executable, "-c", LOAD, server.address, str(tmp_path / "face.jpg")],
         cwd=tmp_path,
         env={**os.environ, "DO_NOT_TRACK": "true", "TMPDIR": str(tmp_path)},
         capture_output=True,
@@ -127,3 +139,21 @@ def test_a_server_keeps_the_record_and_the_model_once(
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "Bald,Bald_margin,Wearing_Hat,Wearing_Hat_margin"
+
+
+@pytest.mark.services
+@pytest.mark.slow
+def test_a_server_that_goes_away_hides_no_error(server: Server, tmp_path: Path) -> None:
+    """The last one: it ends the server."""
+    store = make_store(tmp_path / "data", images=60)
+    config = Config(engines=Engines(tracking_uri=server.address))
+    reference = Reference("ingest", str(store.path), store.digest)
+    began = 0.0
+    with (
+        pytest.raises(ValueError, match="an embedding collapsed"),
+        recorded("run", reference, config, "c" * 32, tmp_path),
+    ):
+        server.end()
+        began = time.monotonic()
+        raise ValueError("an embedding collapsed")
+    assert time.monotonic() - began < 30  # MLflow's client would ask for minutes
