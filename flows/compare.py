@@ -3,6 +3,7 @@
 import multiprocessing
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.queues import SimpleQueue
@@ -40,6 +41,7 @@ type Job = tuple[Method, int, Mapping[str, Any]]
 """A method, a seed and settings."""
 type Key = tuple[str, int, str]
 """Of a job: the method's name, the seed, the digest of the settings."""
+KILLED = "a process was killed, perhaps for want of memory: engines.parallel lowers how many run at a time"
 SLACK = 0.05
 """Epochs in which methods may differ: batches are whole."""
 NAME = re.compile(r"\w[\w.-]*")
@@ -132,21 +134,16 @@ class Runs:
             trials: a loss that is not finite is a trial's result, and no failure, where its method has another trial.
         """
         wanted = [job for job in jobs if _key(job) not in self.made]
-        places = Places.of(self.config.engines.device, self.config.engines.parallel)
         failed: list[tuple[Job, Exception]] = []
-        number = min(len(places.devices), max(1, len(wanted)))
-        say(f"{'experiments':<12} {len(wanted)}, {number} at a time")
-        with _pool(places.devices[:number]) as runner, _ended_when_interrupted():
-            futures = {self._submit(runner, *job, places.threads): job for job in wanted}
-            for ended, future in enumerate(as_completed(list(futures)), 1):
-                job = futures[future]
-                try:
-                    self.made[_key(job)] = made = future.result()
-                    note(self.workspace, self.study, made)
-                    say(f"{'experiment':<12} {ended} of {len(wanted)}: {_name(job)}")
-                except Exception as error:
-                    failed.append((job, error))
-                    say(f"{'experiment':<12} {ended} of {len(wanted)} failed: {_name(job)}: {error}")
+        waiting = wanted
+        while waiting:
+            killed = self._train(waiting, failed)
+            if len(killed) == len(waiting):
+                failed += killed
+                break
+            if killed:
+                say(f"{'experiments':<12} a process was killed: {len(killed)} go on in others")
+            waiting = [job for job, _ in killed]
         failures = [
             f"{_name(job)}: {type(error).__name__}: {error}"
             for job, error in failed
@@ -157,6 +154,32 @@ class Runs:
                 f"{len(failures)} of {len(wanted)} experiments failed; the others are kept, and the same command tries "
                 "these again:\n" + "\n".join(failures)
             )
+
+    def _train(self, jobs: Sequence[Job], failed: list[tuple[Job, Exception]]) -> list[tuple[Job, Exception]]:
+        """Run jobs in one pool; returns those that it did not come to, or lost, since one of its processes was killed.
+
+        Args:
+            jobs: what is wanted.
+            failed: gets those that ended in an error of their own.
+        """
+        places = Places.of(self.config.engines.device, self.config.engines.parallel)
+        number = min(len(places.devices), len(jobs))
+        killed: list[tuple[Job, Exception]] = []
+        say(f"{'experiments':<12} {len(jobs)}, {number} at a time")
+        with _pool(places.devices[:number]) as runner, _ended_when_interrupted():
+            futures = {self._submit(runner, *job, places.threads): job for job in jobs}
+            for ended, future in enumerate(as_completed(list(futures)), 1):
+                job = futures[future]
+                try:
+                    self.made[_key(job)] = made = future.result()
+                    note(self.workspace, self.study, made)
+                    say(f"{'experiment':<12} {ended} of {len(jobs)}: {_name(job)}")
+                except BrokenProcessPool:
+                    killed.append((job, RuntimeError(KILLED)))
+                except Exception as error:
+                    failed.append((job, error))
+                    say(f"{'experiment':<12} {ended} of {len(jobs)} failed: {_name(job)}: {error}")
+        return killed
 
     def tried(self, method: Method) -> list[dict[str, Any]]:
         """What was tried on the first seed: settings, balanced accuracy on validation by the own rule, and artefact.

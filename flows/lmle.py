@@ -102,7 +102,7 @@ def train(stages: Stages, store: Reference) -> Trained:
         )  # fmt: skip
         record_results(record, published)
         check_quality(published, config)
-        model = register(record, published, store, config)
+        model = register(record, published, store, config, workspace)
     return Trained(published, record.run_id, model)
 
 

@@ -49,7 +49,7 @@ class Addresses:
 
     def environment(self, up: Collection[str] = service.NAMES) -> dict[str, str]:
         """Variables by which flows use those services that are up; a scheduler without workers is of no use."""
-        variables = {}
+        variables: dict[str, str] = {}
         if "prefect" in up:
             variables |= {"PREFECT_API_URL": self.api, **HEARTBEAT}
         if "mlflow" in up:

@@ -162,8 +162,12 @@ def prepare_database(workspace: Path) -> Path | None:
     if not template.exists():
         return database
     partial = database.with_suffix(f".{os.getpid()}")
-    shutil.copyfile(template, partial)
-    partial.rename(database)
+    try:
+        shutil.copyfile(template, partial)
+        with contextlib.suppress(FileExistsError):  # another process was first, and its server may have opened it
+            database.hardlink_to(partial)
+    finally:
+        partial.unlink(missing_ok=True)
     return None
 
 

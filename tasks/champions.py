@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from lmle_core.artefact import Reference
 from lmle_core.config import Engines
-from tasks.mlflow_store import TrackingError, answering_uri, connect, shown
+from tasks.mlflow_store import MissingError, answering_uri, connect, shown
 from tasks.models import fetch_logged
 from tasks.registry import CHAMPION, PROMOTED_AT, now
 
@@ -134,8 +134,8 @@ class Champions:
         """A version's `model/` and `index/`, from MLflow into the workspace, once; the digest is that of the files."""
         try:
             return fetch_logged(version.source, self.uri, workspace)
-        except TrackingError as error:
-            raise TrackingError(
+        except MissingError as error:
+            raise MissingError(
                 f"version {version.number} of {self.name!r} is the champion, and its model cannot be read from "
                 f"{version.source} ({error}): restore it, or move the alias with `lmle rollback --to`"
             ) from None

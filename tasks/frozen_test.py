@@ -1,6 +1,5 @@
 """The frozen test split of a registered model: kept in MLflow beside the first champion, found by the model's tags."""
 
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +11,8 @@ from lmle_core.frozen_test import FILE, FrozenTest
 from lmle_core.predictions import Predictions
 from lmle_core.store import TEST, ImageStore
 from tasks.champions import Champions, Version
-from tasks.mlflow_store import TrackingError
+from tasks.mlflow_store import TrackingError, asking
+from tasks.models import download
 
 TEST_IMAGES, TEST_RUN = "lmle.test_images", "lmle.test_images_run"
 """Tags of the registered model: digest of the names, and the run that has them in `test_images.txt`."""
@@ -68,10 +68,10 @@ def _test_images(champions: Champions, champion: Version) -> np.ndarray:
 
 
 def _download(champions: Champions, run_id: str, file: str, folder: Path) -> None:
-    try:
-        champions.client.download_artifacts(run_id, file, str(folder))
-    except (import_module("mlflow.exceptions").MlflowException, OSError) as error:
-        raise TrackingError(
-            f"MLflow's run {run_id} has no {file} ({error}), from which the frozen test split of model "
-            f"{champions.name!r} is read: restore it, or let engines.model name another model"
-        ) from None
+    missing = (
+        f"MLflow's run {run_id} has no {file}, from which the frozen test split of model {champions.name!r} is read: "
+        "restore it, or let engines.model name another model"
+    )
+    with asking(missing):
+        artifacts = champions.client.get_run(run_id).info.artifact_uri
+    download(f"{artifacts}/{file}", champions.uri, folder, missing)

@@ -82,15 +82,25 @@ def removable(workspace: Path, older: float, retired: Collection[Path] = ()) -> 
     return found
 
 
-def remove(directory: Path) -> None:
-    """Delete an artefact; a crash in the midst leaves something that does not count as committed.
+def remove(directory: Path, older: float) -> bool:
+    """Delete an artefact that nobody uses; a crash in the midst leaves something that does not count as committed.
 
-    Raises:
-        filelock.Timeout: where a process is writing it.
+    Args:
+        directory: of the artefact.
+        older: seconds since its last use, which may have come after `removable` looked.
+
+    Returns:
+        Whether it is gone; not where a process is writing it, or has found it done meanwhile.
     """
-    with FileLock(lock_file(_final(directory)), timeout=0):
-        (directory / MARKER).unlink(missing_ok=True)
-        shutil.rmtree(directory)
+    try:
+        with FileLock(lock_file(_final(directory)), timeout=0):
+            if _last_change(directory) >= time.time() - older:
+                return False
+            (directory / MARKER).unlink(missing_ok=True)
+            shutil.rmtree(directory)
+            return True
+    except Timeout:
+        return False
 
 
 def _directories(workspace: Path) -> Iterator[Path]:

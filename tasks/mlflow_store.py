@@ -5,6 +5,8 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,35 @@ SECONDS = 10.0
 
 class TrackingError(RuntimeError):
     """The MLflow store refuses, or cannot be used as it is; the message says what to do."""
+
+
+class MissingError(TrackingError):
+    """The MLflow store answers, and lacks what was asked for."""
+
+
+@contextmanager
+def asking(missing: str) -> Iterator[None]:
+    """Tell what MLflow raises apart: what was asked for is missing, or the asking failed.
+
+    Args:
+        missing: what to say of it where it is missing.
+
+    Raises:
+        MissingError: for what is not there.
+        TrackingError: for what MLflow refuses otherwise.
+        OSError: of a disk or the network.
+    """
+    try:
+        yield
+    except OSError as error:
+        gone = getattr(getattr(error, "response", None), "status_code", None) == HTTPStatus.NOT_FOUND
+        if not gone and not isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise
+        raise MissingError(f"{missing} ({shown(error)})") from None
+    except import_module("mlflow.exceptions").MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # the latter of an alias
+            raise MissingError(f"{missing} ({shown(error)})") from None
+        raise TrackingError(f"MLflow: {shown(error)}") from None
 
 
 def own_store(workspace: Path) -> str:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from lmle_core.artefact import Reference, digest_of, make_once
-from tasks.mlflow_store import TrackingError, connect, every_page, quiet_mlflow, shown
+from tasks.mlflow_store import TrackingError, asking, connect, every_page, quiet_mlflow, shown
 
 VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 
@@ -22,9 +22,9 @@ def fetch_model(address: str, tracking_uri: str, workspace: Path) -> Path:
         workspace: keeps the model.
 
     Raises:
-        TrackingError: where there is no such model.
+        TrackingError: where there is no such model; an OSError is the disk's or the network's.
     """
-    with _asked(address, tracking_uri) as mlflow:
+    with _asked(_no_model(address, tracking_uri), tracking_uri) as mlflow:
         source = mlflow.get_logged_model(mlflow.models.get_model_info(address).model_id).artifact_location
     return Path(fetch_logged(source, tracking_uri, workspace).path)
 
@@ -43,13 +43,31 @@ def fetch_logged(source: str, tracking_uri: str, workspace: Path) -> Reference:
     from lmle_core.classifier import files_digest  # slow to import
 
     def make(partial: Path, record: dict[str, Any]) -> None:
-        with TemporaryDirectory(dir=partial) as folder, _asked(source, tracking_uri) as mlflow:
-            found = mlflow.artifacts.download_artifacts(artifact_uri=f"{source}/artifacts/run", dst_path=folder)
-            for part in Path(found).iterdir():
+        missing = _no_model(source, tracking_uri)
+        with TemporaryDirectory(dir=partial) as folder:
+            for part in download(f"{source}/artifacts/run", tracking_uri, Path(folder), missing).iterdir():
                 part.rename(partial / part.name)
         record["digest"] = files_digest(partial)
 
     return make_once(workspace / "stages" / "model" / digest_of(source), "model", {"source": source}, make)[0]
+
+
+def download(artifact: str, tracking_uri: str, folder: Path, missing: str) -> Path:
+    """A file or folder of MLflow's artifacts, copied into a folder; returns where it is now.
+
+    By its own address: through its run, MLflow takes a full disk for a missing file.
+
+    Args:
+        artifact: address.
+        tracking_uri: of MLflow.
+        folder: gets it.
+        missing: what to say where it is missing.
+
+    Raises:
+        TrackingError, OSError: as of `asking`.
+    """
+    with _asked(missing, tracking_uri) as mlflow:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=artifact, dst_path=str(folder)))
 
 
 def run_of(address: str, tracking_uri: str) -> str:
@@ -60,7 +78,7 @@ def run_of(address: str, tracking_uri: str) -> str:
     """
     from tasks.tracking import RUN_TAG
 
-    with _asked(address, tracking_uri) as mlflow:
+    with _asked(_no_model(address, tracking_uri), tracking_uri) as mlflow:
         run = mlflow.get_run(mlflow.models.get_model_info(address).run_id)
     if RUN_TAG not in run.data.tags:
         raise TrackingError(f"{address}: expected a model of `lmle run`, found one of MLflow run {run.info.run_id}")
@@ -90,21 +108,24 @@ def runs_with_alias(tracking_uri: str) -> set[str]:
     return {version.tags[RUN_TAG] for version in versions if RUN_TAG in version.tags}
 
 
+def _no_model(address: str, uri: str) -> str:
+    return f"{address}: no such model in {shown(uri)}"
+
+
 @contextmanager
-def _asked(address: str, uri: str) -> Iterator[Any]:
+def _asked(missing: str, uri: str) -> Iterator[Any]:
     """The `mlflow` module with a store set, for what takes none as an argument; it keeps that in the environment.
 
     Raises:
-        TrackingError: for what MLflow raises.
+        TrackingError, OSError: as of `asking`.
     """
     before = {name: os.environ.get(name) for name in VARIABLES}
     mlflow = quiet_mlflow()
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     try:
-        yield mlflow
-    except (mlflow.exceptions.MlflowException, OSError) as error:
-        raise TrackingError(f"{address}: no such model in {shown(uri)} ({shown(error)})") from None
+        with asking(missing):
+            yield mlflow
     finally:
         os.environ.update({name: value for name, value in before.items() if value is not None})
         for name in (name for name, value in before.items() if value is None):

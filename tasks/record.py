@@ -14,6 +14,7 @@ from lmle_core.config import Config
 from lmle_core.gallery import joined_steps
 from lmle_core.publish import describe
 from lmle_core.store import TEST, ImageStore
+from tasks.champions import deciding
 from tasks.mlflow_store import check_reachable, shown
 from tasks.progress import say
 from tasks.registry import RegisteredModel
@@ -77,9 +78,10 @@ def record_results(tracker: Tracker, run: Reference) -> None:
     )
 
 
-def register(tracker: Tracker, run: Reference, store: Reference, config: Config) -> RegisteredModel:
-    """Register the run's model, with one of the test images as its example."""
+def register(tracker: Tracker, run: Reference, store: Reference, config: Config, workspace: Path) -> RegisteredModel:
+    """Register the run's model, with one of the test images as its example; the first one becomes champion."""
     images = ImageStore.open(store.path)
     row = images.rows(TEST)[0]
     example = simplejpeg.encode_jpeg(images.gather([row])[0].transpose(1, 2, 0).copy(), quality=95)
-    return tracker.register(Path(run.path), config.engines.model, images.attributes, example)
+    with deciding(workspace):
+        return tracker.register(Path(run.path), config.engines.model, images.attributes, example)

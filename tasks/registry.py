@@ -86,10 +86,13 @@ def register_model(
             raise TrackingError(
                 f"{run_directory}: expected a folder {part}/ in it; finish the run before registering it"
             )
-    if not client.search_registered_models(f"name = '{name}'"):
+    try:
         client.create_registered_model(
             name, description="Labels of images with a margin each, by large-margin clusters."
         )
+    except import_module("mlflow.exceptions").MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
     model = _logged_model(client, experiment_id, run_id, tags, run_directory, attributes, example)
     version = _version_of(client, name, tags)
     if version is None:

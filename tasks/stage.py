@@ -2,13 +2,14 @@
 
 import functools
 import inspect
+import os
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Concatenate
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from prefect import Task
 
 from lmle_core.artefact import Reference
@@ -52,8 +53,8 @@ def stage[**P](
             directory = workspace / "stages" / name / policy.key(inputs)
 
             def write(partial: Path, record: dict[str, Any]) -> None:
-                say(f"{name:<12} begins")
-                with FileLock(workspace / "train.lock") if exclusive else nullcontext():
+                with alone(workspace, name) if exclusive else nullcontext():
+                    say(f"{name:<12} begins")
                     make(partial, *args, **kwargs)
 
             reference, found = make_shared(workspace, directory, name, policy.identity(inputs), write, resume=resume)
@@ -67,10 +68,27 @@ def stage[**P](
     return decorate
 
 
+@contextmanager
+def alone(workspace: Path, name: str) -> Iterator[None]:
+    """Within it, this process alone trains in a workspace; that it waits for another one is said."""
+    lock = FileLock(workspace / "train.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"{name:<12} waits for another training in {workspace}")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def done[**P](stage_task: Task[P, Reference], *args: P.args, **kwargs: P.kwargs) -> Reference:
     """Call a stage's task in a flow, and say so where Prefect has its record already."""
     state = stage_task(*args, **kwargs, return_state=True)
     reference: Reference = state.result()
     if state.name == "Cached":
+        with suppress(OSError):  # of another user's; `lmle gc` goes by the time of the last use
+            os.utime(reference.path)
         stage_ended(stage_task.name, found=True)
     return reference

@@ -74,8 +74,6 @@ def gc(
     ] = None,
 ) -> None:
     """List, or delete, what interrupted attempts left and what no run refers to."""
-    from filelock import Timeout
-
     from flows.local import answering_mlflow
     from tasks.housekeeping import old_runs, removable, remove
     from tasks.mlflow_store import shown
@@ -90,10 +88,7 @@ def gc(
             print(f"{strangers} old runs are left: the MLflow at {shown(uri)} does not know them")
     directories = total = 0
     for found in removable(space, older * 3600, retired):
-        try:
-            if delete:
-                remove(found.path)
-        except Timeout:
+        if delete and not remove(found.path, older * 3600):
             continue  # a process took it up again
         directories, total = directories + 1, total + found.size
         print(f"{found.why:<13} {found.size / 2**20:9.1f} MiB  {found.path.relative_to(space)}")

@@ -1,5 +1,8 @@
-"""A trial whose training diverges: it is not chosen, and no comparison ends for it."""
+"""Experiments that end badly: a trial whose training diverges is not chosen, what a killed process had is run again."""
 
+import multiprocessing
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,3 +41,26 @@ def test_a_trial_that_diverges_is_not_chosen_and_alone_it_is_an_error(prefect_se
     assert (found[1]["validation"], found[1]["experiment"]) == (None, None)
     with pytest.raises(RuntimeError, match=r"1 of 1 experiments failed; .*\n.*bce, seed 0, prior.learning_rate 1e\+30"):
         wanted()
+
+
+def test_what_a_killed_process_had_and_what_waited_for_it_is_run_by_others(prefect_server: str, tmp_path: Path) -> None:
+    store = make_store(tmp_path / "data", images=60)
+    config = load_config(None, [*TINY, "engines.parallel=1"])
+    runs = Runs(config, {0: Reference("ingest", str(store.path), store.digest)}, "study", tmp_path / "workspace")
+    jobs = [(METHODS["bce"], 0, {"rate_factor": factor}) for factor in (1.0, 2.0, 3.0)]
+
+    def kill_after_the_first() -> None:
+        while not runs.made:
+            time.sleep(0.05)
+        for child in multiprocessing.active_children():
+            child.kill()
+
+    @flow
+    def trained() -> None:
+        runs.train(jobs)
+
+    killer = threading.Thread(target=kill_after_the_first)
+    killer.start()
+    trained()
+    killer.join()
+    assert len(runs.made) == 3

@@ -95,6 +95,13 @@ def _rendered(chart: str) -> list[dict[str, Any]]:
     return [each for each in yaml.safe_load_all(done.stdout) if each]
 
 
+def test_prefects_server_is_of_the_version_that_asks_it() -> None:
+    (server,) = _documents("prefect-server.yaml")
+    lock = (FOLDER.parent / "requirements.lock").read_text()
+    version, _, _ = server["global"]["prefect"]["image"]["prefectTag"].partition("-python")
+    assert f"\nprefect=={version} " in lock
+
+
 @pytest.mark.parametrize("chart", ["prefect-server", "prefect-worker"])
 def test_the_charts_make_valid_manifests_of_our_values(chart: str) -> None:
     documents = _rendered(chart)

@@ -1,5 +1,6 @@
 """Where a run is recorded, and that MLflow keeps quiet about it."""
 
+import errno
 import socket
 import subprocess
 import sys
@@ -7,11 +8,22 @@ import time
 from pathlib import Path
 
 import pytest
+import requests
 
 from lmle_core.config import Config, Engines
 from tasks.champions import Champions, RollbackError
 from tasks.gates import check_tracking
-from tasks.mlflow_store import TrackingError, answering_uri, connect, own_artifacts, own_store, shown, tracking_uri
+from tasks.mlflow_store import (
+    MissingError,
+    TrackingError,
+    answering_uri,
+    asking,
+    connect,
+    own_artifacts,
+    own_store,
+    shown,
+    tracking_uri,
+)
 from tasks.models import fetch_model, run_of
 
 
@@ -97,3 +109,21 @@ def test_a_new_store_is_made_without_a_word(tmp_path: Path) -> None:
 def test_an_address_that_is_none_is_told_with_its_fault(tmp_path: Path) -> None:
     with pytest.raises(TrackingError, match=r"http://lmle:\*\*\*@db:99999: Port out of range"):
         answering_uri(Engines(tracking_uri="http://lmle:secret@db:99999"), tmp_path)
+
+
+def test_what_is_missing_is_told_from_a_full_disk_and_from_a_server_in_trouble() -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
+
+    response = requests.Response()
+    response.status_code = 404
+    gone = requests.HTTPError(response=response)
+    for missing in (FileNotFoundError("m"), gone, MlflowException("no such thing", RESOURCE_DOES_NOT_EXIST)):
+        with pytest.raises(MissingError, match=r"there is no model \("), asking("there is no model"):
+            raise missing
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="No space left"), asking("there is no model"):
+        raise full
+    with pytest.raises(TrackingError, match="MLflow: database is locked") as error, asking("there is no model"):
+        raise MlflowException("database is locked")
+    assert not isinstance(error.value, MissingError)
