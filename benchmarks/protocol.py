@@ -45,7 +45,7 @@ _LIMITS = (
     "How far gains carry over to photographs of people: the faces are procedural, their label noise of a known kind.",
     "Large trunks, pre-trained ones, and long schedules, but for what the settings above name.",
     "A fuller search for each rival: a method has the trials listed above, no more.",
-    "Additive margins on digits at twice the learning rate of the study, which did better on the data of the search.",
+    "Settings chosen for each rule: those that a method's own rule chose are what its other rules decide with.",
 )
 
 _WHY = {
@@ -83,15 +83,23 @@ def missing(records: Mapping[str, StudyRecord]) -> list[str]:
         unmade = [variant for variant in study.variants if variant not in record.comparisons]
         if unmade:
             found.append(f"Of the study {name}: the comparisons {', '.join(unmade)}. The record was made without them.")
-        first = next(iter(study.configs().values())).seed
-        if min(record.seeds) < first:
-            found.append(
-                f"Of the study {name}: seeds from {first} on, by which nothing was chosen; its record is of seeds "
-                f"{', '.join(map(str, record.seeds))}."
-            )
+        if seen := seen_seeds(record):
+            found.append(f"Of the study {name}: {seen}")
         if len(record.seeds) < study.seeds:
             found.append(f"Of the study {name}: more than {seeds_text(record.seeds)}; {study.seeds} are meant.")
     return [*found, *_LIMITS]
+
+
+def seen_seeds(record: StudyRecord) -> str:
+    """That a record is of seeds by which something was chosen; '' where it is not."""
+    study = STUDIES.get(record.name)
+    first = next(iter(study.configs().values())).seed if study else 0
+    if min(record.seeds) >= first:
+        return ""
+    return (
+        f"its record is of seeds {', '.join(map(str, record.seeds))}, whose test images were known while the recipe "
+        f"was still changed; by those from {first} on nothing was chosen."
+    )
 
 
 def _budget(record: StudyRecord) -> str:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks.protocol import seen_seeds
 from benchmarks.results import comparisons
 from benchmarks.study_records import Measured, StudyRecord, newest_studies
-from benchmarks.study_tables import claims_table, embedding_text, own_or_best
+from benchmarks.study_tables import claims_table, embedding_text, own_or_best, triplets_text
 from lmle_core.comparison.wording import images_each, markdown_table, percent, seeds_text, signed, title
 from lmle_core.methods.titles import TITLES
 
@@ -41,7 +42,8 @@ def rendered(readme: str, records: Mapping[str, StudyRecord]) -> str:
 def section(records: Mapping[str, StudyRecord]) -> str:
     """What was to be reached and whether it is, and the methods of one study."""
     found = comparisons(records)
-    parts = [_INTRODUCTION, claims_table(found, brief=True), _TERMS, embedding_text(found), _notes(records)]
+    worth = [triplets_text(found), embedding_text(found)]
+    parts = [_INTRODUCTION, claims_table(found, brief=True), _TERMS, *worth, _notes(records)]
     shown = next((records[name] for name in STUDIES if name in records), None)
     if shown is not None:
         measured = list(shown.comparisons.values())[-1]  # of digits, the most imbalanced
@@ -53,7 +55,8 @@ def section(records: Mapping[str, StudyRecord]) -> str:
 def _notes(records: Mapping[str, StudyRecord]) -> str:
     """Seeds of each study, and what a reader has to know of its record."""
     seeds = ", ".join(f"{name} {len(record.seeds)}" for name, record in records.items())
-    notes = [f"\n- {name}: {record.note}" for name, record in records.items() if record.note]
+    said = {name: " ".join(filter(None, [seen_seeds(record), record.note])) for name, record in records.items()}
+    notes = [f"\n- {name}: {text}" for name, text in said.items() if text]
     return f"Seeds: {seeds}.{''.join(notes)}"
 
 
