@@ -14,7 +14,7 @@ from tasks.champions import GAIN, REPLACED, RESTORED_AT, ROLLED_BACK_AT, Version
 from tasks.registry import PROMOTED_AT
 from tasks.tracking import RUN_TAG
 
-RIVALS = {"prior": "prior", "bce": "BCE", "bce_prior": "BCE cal."}
+RIVALS = {"prior": "prior", "bce": "BCE", "bce_calibrated": "BCE cal."}
 FILES_A_TABLE = 5
 
 

@@ -17,7 +17,7 @@ from lmle_core.index import CentroidIndex
 from lmle_core.kmeans import StoredRows
 from lmle_core.kmeans.seeding import Start, warm_start
 from lmle_core.metrics import gain, score
-from lmle_core.odds import class_shares
+from lmle_core.odds import calibrated_odds, class_shares
 from lmle_core.predictions import Predictions
 from lmle_core.prior import class_count
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
@@ -106,7 +106,8 @@ def evaluate(
         store: the images.
         features: artefact of the last round.
         index: built on it.
-        rivals: by name; one named 'bce' is scored at ½, and as 'bce_prior' at the training prior.
+        rivals: by name; logits named 'bce' are scored at ½, as 'bce_prior' at the training prior, and as
+            'bce_calibrated' with weight and biases fitted on validation, as LMLE's scores are.
         config: bootstrap and seed.
         directory: gets `predictions.parquet` and `scores.json`.
         logits: artefact of the last round, which an index that weighs the classifier's log-odds needs.
@@ -132,10 +133,10 @@ def evaluate(
             others[name], _ = _classify(CentroidIndex.load(rival.index), rival.features, rows[test])
         else:
             shares = class_shares(store.labels[store.rows(TRAIN)], classes)
-            parts = [
-                (threshold(logits, None), threshold(logits, shares)) for logits in _blocks(rival.features, rows[test])
-            ]
-            others[name], others[f"{name}_prior"] = map(np.concatenate, zip(*parts, strict=True))
+            judging, judged = (np.concatenate(list(_blocks(rival.features, rows[part]))) for part in (~test, test))
+            scores_of = calibrated_odds(judging, store.labels[rows[~test]], shares)
+            others[name], others[f"{name}_prior"] = (threshold(judged, each) for each in (None, shares))
+            others[f"{name}_calibrated"] = scores_of(judged).argmax(-1).astype(np.int8)
 
     truth = store.labels[rows]
     people = store.identity[rows[test]] if store.identity is not None else None

@@ -46,7 +46,7 @@ def draw_gallery(
     Args:
         directory: gets the files.
         scores: of the test split.
-        baselines: likewise, by name; 'bce' is the one that gains are drawn against, where it is there.
+        baselines: likewise, by name; gains are drawn against the calibrated BCE where it is there.
         curves: of each round.
         store: the images.
         features: artefact of the last round.
@@ -57,7 +57,7 @@ def draw_gallery(
     Returns:
         Title of each figure to its file, in the order to show.
     """
-    against = "bce" if "bce" in baselines else "prior"
+    against = next(name for name in ("bce_calibrated", "prior") if name in baselines)
     baseline, name = baselines[against], BASELINES[against][0]
     shown = _chosen_attributes(scores)
     drawn = {

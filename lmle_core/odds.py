@@ -1,7 +1,11 @@
 """Shares of the classes in training, and a classifier's log-odds free of them."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
+
+from lmle_core.calibration import calibrate
 
 
 def class_shares(labels: np.ndarray, classes: int) -> np.ndarray:
@@ -20,6 +24,42 @@ def log_odds(logits: NDArray[np.float32], shares: NDArray[np.floating]) -> NDArr
     """
     known = np.where(shares > 0, shares, 1.0).astype(np.float32)
     return np.where(shares > 0, log_probabilities(logits) - np.log(known), np.float32(-np.inf))
+
+
+def calibrated_odds(
+    logits: NDArray[np.float32], labels: NDArray[np.int8], shares: NDArray[np.floating]
+) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """Log p − log π or log p, whichever explains validation better once it is calibrated, with the biases of that.
+
+    Args:
+        logits: of the validation split, shape (n, A, C).
+        labels: of its images, shape (n, A).
+        shares: π, shape (A, C).
+
+    Returns:
+        Logits of any images to their scores, float32 (m, A, C).
+
+    Source: `lmle_core.calibration.calibrate`.
+
+    Corner cases: where validation has one class of each attribute, the scores are log p − log π. A class that training
+    never showed is never chosen.
+    """
+
+    def free(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        return log_odds(logits, shares)
+
+    def plain(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        return without_absent(log_probabilities(logits), shares)
+
+    fitted = [(base, calibrate([base(logits)], labels)) for base in (free, plain)]
+    base, found = min(fitted, key=lambda each: each[1].loss)
+    weight = np.float32(found.weights[0])
+    return lambda others: without_absent(weight * base(others) + found.biases, shares)
+
+
+def without_absent(scores: NDArray[np.float32], shares: NDArray[np.floating]) -> NDArray[np.float32]:
+    """The scores (n, A, C), −inf for classes that training never showed: these are never chosen."""
+    return np.where(shares > 0, scores, np.float32(-np.inf))
 
 
 def log_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,10 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from lmle_core.calibration import calibrate
 from lmle_core.config import Config
-from lmle_core.methods.outputs import Outputs, Scorer, without_absent
-from lmle_core.odds import log_odds, log_probabilities
+from lmle_core.methods.outputs import Outputs, Scorer
+from lmle_core.odds import calibrated_odds, log_odds, log_probabilities, without_absent
 
 SWEEPS = 3
 """Rounds of coordinate ascent over the classes; more change next to nothing."""
@@ -52,17 +51,9 @@ def optimum(train: Outputs, valid: Outputs, shares: NDArray[np.float32], config:
 
 
 def calibrated(train: Outputs, valid: Outputs, shares: NDArray[np.float32], config: Config) -> Scorer:
-    """Log p − log π or log p, whichever explains validation better once it is calibrated, with the biases of that.
-
-    Source: `lmle_core.calibration.calibrate`.
-
-    Corner cases: where validation has one class of each attribute, the scores are log p − log π.
-    """
-    bases = prior(train, valid, shares, config), half(train, valid, shares, config)
-    fitted = [calibrate([without_absent(base(valid), shares)], valid.labels) for base in bases]
-    base, found = min(zip(bases, fitted, strict=True), key=lambda each: each[1].loss)
-    weight = np.float32(found.weights[0])
-    return lambda outputs: without_absent(weight * base(outputs) + found.biases, shares)
+    """Log-odds with weight and biases fitted on validation: `lmle_core.odds.calibrated_odds`."""
+    scores = calibrated_odds(valid.logits, valid.labels, shares)
+    return lambda outputs: scores(outputs.logits)
 
 
 def best_cut(values: NDArray[np.float32], gains: NDArray[np.float64]) -> tuple[float, float]:

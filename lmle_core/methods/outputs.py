@@ -46,8 +46,3 @@ Scorer = Callable[[Outputs], NDArray[np.float32]]
 
 Rule = Callable[[Outputs, Outputs, NDArray[np.float32], Config], Scorer]
 """Fits a decision to the training and validation outputs and the training shares (A, C)."""
-
-
-def without_absent(scores: NDArray[np.float32], shares: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The scores (n, A, C), −inf for classes that training never showed: these are never chosen."""
-    return np.where(shares > 0, scores, np.float32(-np.inf))

@@ -9,7 +9,8 @@ from lmle_core.config import Config
 from lmle_core.index_choice import build_index
 from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
-from lmle_core.methods.outputs import Outputs, Rule, Scorer, without_absent
+from lmle_core.methods.outputs import Outputs, Rule, Scorer
+from lmle_core.odds import without_absent
 
 NEIGHBOURS = (5, 20, 50, 200)
 PENALTIES = (0.01, 0.1, 1.0)

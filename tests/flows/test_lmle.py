@@ -120,7 +120,7 @@ def test_a_run_leaves_everything_that_it_promises(first: Finished) -> None:
     )
     assert [entry["round"] for entry in summary["rounds"]] == [0, 1, 2]
     assert all(entry["spread"]["mean"] > 0.3 for entry in summary["rounds"])
-    assert set(summary["baselines"]) == {"majority", "prior", "pca", "bce", "bce_prior"}
+    assert set(summary["baselines"]) == {"majority", "prior", "pca", "bce", "bce_prior", "bce_calibrated"}
     assert list(summary["test"]["attributes"]) == list(ATTRIBUTES)
     assert summary["baselines"]["majority"]["mean_balanced_accuracy"] == pytest.approx(0.5)
     assert summary["test"]["mean_balanced_accuracy"] > 0.5

@@ -16,7 +16,7 @@ from lmle_core.health import spread
 from lmle_core.index import CentroidIndex
 from lmle_core.kmeans import StoredRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
-from lmle_core.odds import class_shares
+from lmle_core.odds import calibrated_odds, class_shares
 from lmle_core.predictions import Predictions
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
 
@@ -78,8 +78,14 @@ def test_blocks_of_any_size_give_the_answers_of_all_rows_at_once(
     np.testing.assert_allclose(kept.margins, margins, atol=1e-6)
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["baselines"]["prior"] == scores["test"]
-    for name, shares in (("bce", None), ("bce_prior", class_shares(store.labels[train], 2))):
-        right = threshold(logits[test], shares) == store.labels[test]
+    shares = class_shares(store.labels[train], 2)
+    calibrated = calibrated_odds(logits[valid], store.labels[valid], shares)(logits[test]).argmax(-1)
+    decided = {
+        "bce": threshold(logits[test], None), "bce_prior": threshold(logits[test], shares),
+        "bce_calibrated": calibrated,
+    }  # fmt: skip
+    for name, answers in decided.items():
+        right = answers == store.labels[test]
         for a, attribute in enumerate(store.attributes):
             accuracy = scores["baselines"][name]["attributes"][attribute]["total_accuracy"]
             assert accuracy == pytest.approx(right[:, a].mean(), abs=1e-6)
