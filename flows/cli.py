@@ -8,6 +8,8 @@ import typer
 
 from flows.commands import models, services, training, upkeep
 from flows.exits import Exit, explain
+from infra.settings import workspace_path
+from lmle_core.room import is_full
 
 STDOUT = 1
 SIGINT_CODE = 130
@@ -61,6 +63,8 @@ def main(arguments: list[str] | None = None) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # for what is still buffered
             sys.exit(Exit.DONE)
         code, message = explain(cause)
+        if code is Exit.FAILED and is_full(workspace := workspace_path()):  # of which servers say nothing
+            message += f"\nthe disk of {workspace} is full: make room, then start the same command again"
         print(f"lmle: {message}", file=sys.stderr, flush=True)
     sys.exit(code if isinstance(code, int) else Exit.DONE)
 

@@ -6,6 +6,9 @@ from pathlib import Path
 SPARE = 64 << 20
 """Bytes that are left for databases and logs."""
 
+FULL = 1 << 20
+"""Bytes under which nothing more can be relied on to be written."""
+
 
 class NoRoomError(RuntimeError):
     """A disk cannot hold what is to be written; the message says how much is wanted and free."""
@@ -28,3 +31,9 @@ def check_room(directory: Path, wanted: int, what: str) -> None:
             f"{what} take {(wanted + SPARE) / 2**30:.2f} GiB, and the disk of {directory} has {free / 2**30:.2f} free: "
             "make room, or choose another disk with --workspace; `lmle gc` lists what no run needs"
         )
+
+
+def is_full(directory: Path) -> bool:
+    """Whether the disk of a directory, or of what of its path is there, is full."""
+    there = next(each for each in (directory, *directory.parents) if each.exists())
+    return shutil.disk_usage(there).free < FULL
