@@ -1,5 +1,6 @@
 """Tables of studies, as Markdown: claims, scores, differences, rules, parts, and what was tried."""
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -57,7 +58,7 @@ def embedding_text(found: Mapping[str, Measured]) -> str:
             ours, theirs = (measured.per_seed((method, ALIKE)) for method in methods)
             own.append(f"{signed(standing.difference.over_seeds)} in {name}")
             alike.append(signed(paired(ours, theirs)))
-    return (
+    return _paragraph(
         "What the embedding itself is worth: LMLE is ahead of the same training without its loss, rates and margin of "
         f"the classifier included, by {', '.join(own)}; where both decide by the calibrated classifier, so that "
         f"training alone differs, by {', '.join(alike)}."
@@ -79,12 +80,16 @@ def triplets_text(found: Mapping[str, Measured]) -> str:
             if standing is not None and standing.difference is not None:
                 late = ", late ones," if method == "triplet-late" else ""
                 texts.append(f"{signed(standing.difference.over_seeds)}{late} in {name}")
-    return (
+    return _paragraph(
         "Triplets are claimed against as published, by k nearest neighbours. Where they decide by calibrated clusters, "
         f"as LMLE does, it is ahead of them by {'; '.join(texts)}."
         if texts
         else ""
     )
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def _claimed(claim: Claim, finding: Finding | None) -> str:

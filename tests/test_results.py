@@ -14,7 +14,7 @@ from benchmarks.goals import CALIBRATED, CLAIMS, claims
 from benchmarks.studies import RECORDS, changed, finished, keep
 from benchmarks.study_figures import drawings
 from benchmarks.study_records import Measured, StudyRecord, newest_studies
-from benchmarks.study_tables import claims_table
+from benchmarks.study_tables import claims_table, embedding_text, triplets_text
 from lmle_core.artefact import Reference
 from lmle_core.comparison import Comparison, Key, mean_interval
 from lmle_core.config import Config, load_config
@@ -426,3 +426,24 @@ def test_the_page_of_results_is_that_of_the_records() -> None:
         assert (RECORDS / record.directory / "record.json").stat().st_size < 1_500_000
     for file in (each.file for record in records.values() for each in drawings(record)):
         assert (results.ROOT / "docs" / results.FOLDER / file).exists()
+
+
+def test_what_the_embedding_is_worth_is_said_by_own_rules_and_by_the_same_rule(tmp_path: Path) -> None:
+    right: dict[Key, float | np.ndarray] = {
+        OURS: 0.9, ("lmle", "calibrated"): 0.8, ("lmle-without-embedding", "calibrated"): 0.75,
+        ("triplet", "knn"): 0.6, ("triplet", "calibrated-clusters"): 0.7, ("triplet-late", "calibrated-clusters"): 0.72,
+    }  # fmt: skip
+    leave(tmp_path, "faces", right)
+    measured = loaded(tmp_path, "faces")
+    ours, alike = (measured.per_seed(("lmle", rule)) for rule in (OURS[1], "calibrated"))
+    without = measured.per_seed(("lmle-without-embedding", "calibrated"))
+    said = " ".join(embedding_text({"faces": measured}).split())
+    for side, words in ((ours, "in faces; where both decide by"), (alike, ".")):
+        mean_gain = 100 * np.mean([side[seed] - without[seed] for seed in without])
+        assert f"{mean_gain:+.2f} (" in said and words in said
+    assert embedding_text({}) == triplets_text({}) == ""
+    said = " ".join(triplets_text({"faces": measured}).split())
+    for method in ("triplet", "triplet-late"):
+        theirs = measured.per_seed((method, "calibrated-clusters"))
+        assert f"{100 * np.mean([ours[seed] - theirs[seed] for seed in theirs]):+.2f} (" in said
+    assert "late ones, in faces" in said
