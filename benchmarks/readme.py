@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.protocol import seen_seeds
 from benchmarks.results import comparisons
 from benchmarks.study_records import Measured, StudyRecord, newest_studies
-from benchmarks.study_tables import claims_table, embedding_text, own_or_best, triplets_text
+from benchmarks.study_tables import claims_table, embedding_text, own_or_best, spaces_text, triplets_text
 from lmle_core.comparison.wording import images_each, markdown_table, percent, seeds_text, signed, title
 from lmle_core.methods.titles import TITLES
 
@@ -42,11 +42,13 @@ def rendered(readme: str, records: Mapping[str, StudyRecord]) -> str:
 def section(records: Mapping[str, StudyRecord]) -> str:
     """What was to be reached and whether it is, and the methods of one study."""
     found = comparisons(records)
-    worth = [triplets_text(found), embedding_text(found)]
+    last = [list(record.comparisons.values())[-1] for record in records.values()]  # of digits, the most imbalanced
+    hardest = {measured.name: measured for measured in last}
+    worth = [spaces_text(hardest), triplets_text(hardest), embedding_text(hardest)]
     parts = [_INTRODUCTION, claims_table(found, brief=True), _TERMS, *worth, _notes(records)]
     shown = next((records[name] for name in STUDIES if name in records), None)
     if shown is not None:
-        measured = list(shown.comparisons.values())[-1]  # of digits, the most imbalanced
+        measured = list(shown.comparisons.values())[-1]
         parts += [_caption(shown, measured), _methods(measured)]
     parts.append("All studies, rules and intervals, the protocol, and what is not shown: [results](docs/results.md).")
     return "\n\n".join(filter(None, parts))

@@ -14,6 +14,7 @@ from benchmarks.study_tables import (
     parts_table,
     rules_table,
     scores_table,
+    spaces_text,
     triplets_text,
 )
 from lmle_core.celeba.facts import PUBLISHED_MEAN
@@ -146,7 +147,7 @@ def page(records: Mapping[str, StudyRecord]) -> str:
     """The whole page, of records by the study's name."""
     found = comparisons(records)
     parts = [_opening(records), "## Claims", claims_table(found), _CLAIMS]
-    parts += [*filter(None, [triplets_text(found), embedding_text(found)]), "## Data", _DATA]
+    parts += [*filter(None, [spaces_text(found), triplets_text(found), embedding_text(found)]), "## Data", _DATA]
     for name, heading in STUDY_TITLES.items():
         if name in records:
             parts += [f"## {heading}", *_study(records[name])]

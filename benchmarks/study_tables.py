@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.claims import Ahead, Claim, Finding, verdict
+from benchmarks.claims import Ahead, Claim, Finding, strongest, verdict
 from benchmarks.goals import claims
 from benchmarks.study_records import Measured
 from lmle_core.comparison import Difference, Estimate, Key, Standing, paired
@@ -15,6 +15,10 @@ from lmle_core.methods.titles import RULE_TITLES, TITLES
 from lmle_core.studies import ABLATIONS
 
 WITHOUT_EMBEDDING = "lmle-without-embedding"
+SPACE_RULES = (
+    "calibrated-clusters", "clusters", "nearest-mean", "knn", "features-clusters", "features-nearest-mean", "svm",
+)  # fmt: skip
+"""Rules over an embedding or the trunk's features, without the classifier; the first is LMLE's here."""
 ALIKE = "calibrated"
 """A rule that needs no embedding, so that training alone differs."""
 
@@ -83,6 +87,30 @@ def triplets_text(found: Mapping[str, Measured]) -> str:
     return _paragraph(
         "Triplets are claimed against as published, by k nearest neighbours. Where they decide by calibrated clusters, "
         f"as LMLE does, it is ahead of them by {'; '.join(texts)}."
+        if texts
+        else ""
+    )
+
+
+def spaces_text(found: Mapping[str, Measured]) -> str:
+    """How far LMLE's embedding alone is ahead of the best other space, by comparison; '' where there is no other.
+
+    Args:
+        found: comparisons by name.
+    """
+    texts = []
+    for label, measured in found.items():
+        ours = (measured.comparison.reference[0], SPACE_RULES[0])
+        own = {ours[0], "shipped", *ABLATIONS}
+        keys = tuple((method, rule) for method, rule in measured.samples if rule in SPACE_RULES and method not in own)
+        hardest = strongest(measured, keys)
+        if hardest is not None and ours in measured.samples:
+            theirs = hardest[0].key
+            ahead = paired(measured.per_seed(ours), measured.per_seed(theirs))
+            texts.append(f"{signed(ahead)} in {label}, of {name(theirs)}")
+    return _paragraph(
+        "As an embedding alone, without its classifier, by calibrated clusters, LMLE is ahead of the best other "
+        f"embedding or trunk, by whichever rule over distances or features is its best: {'; '.join(texts)}."
         if texts
         else ""
     )

@@ -14,7 +14,7 @@ from benchmarks.goals import CALIBRATED, CLAIMS, claims
 from benchmarks.studies import RECORDS, changed, finished, keep
 from benchmarks.study_figures import drawings
 from benchmarks.study_records import Measured, StudyRecord, newest_studies
-from benchmarks.study_tables import claims_table, embedding_text, triplets_text
+from benchmarks.study_tables import claims_table, embedding_text, spaces_text, triplets_text
 from lmle_core.artefact import Reference
 from lmle_core.comparison import Comparison, Key, mean_interval
 from lmle_core.config import Config, load_config
@@ -447,3 +447,17 @@ def test_what_the_embedding_is_worth_is_said_by_own_rules_and_by_the_same_rule(t
         theirs = measured.per_seed((method, "calibrated-clusters"))
         assert f"{100 * np.mean([ours[seed] - theirs[seed] for seed in theirs]):+.2f} (" in said
     assert "late ones, in faces" in said
+
+
+def test_an_embedding_alone_is_held_against_the_best_other_space(tmp_path: Path) -> None:
+    right: dict[Key, float | np.ndarray] = {
+        OURS: 0.9, ("lmle", "calibrated-clusters"): 0.85, ("triplet", "knn"): 0.6, ("bce", "features-clusters"): 0.7,
+        ("bce", "prior"): 0.88,
+    }  # fmt: skip
+    leave(tmp_path, "faces", right)
+    measured = loaded(tmp_path, "faces")
+    ours, theirs = (measured.per_seed(key) for key in (("lmle", "calibrated-clusters"), ("bce", "features-clusters")))
+    said = " ".join(spaces_text({"faces": measured}).split())
+    ahead = 100 * np.mean([ours[seed] - theirs[seed] for seed in theirs])
+    assert f"{ahead:+.2f} (" in said and "in faces, of BCE (clusters of trunk features)." in said
+    assert spaces_text({}) == ""
