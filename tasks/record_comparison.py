@@ -9,7 +9,7 @@ from typing import Any
 from lmle_core.artefact import MARKER, Reference
 from lmle_core.comparison.experiment import Experiment
 from lmle_core.comparison.files import is_experiment
-from lmle_core.config import APART, Config
+from lmle_core.config import Config
 from lmle_core.methods.catalogue import METHODS
 from tasks.mlflow_entities import flatten
 from tasks.mlflow_store import connect, find_experiment, own_artifacts, tracking_uri
@@ -17,6 +17,8 @@ from tasks.mlflow_store import connect, find_experiment, own_artifacts, tracking
 COMPARISON_TAG, EXPERIMENT_TAG = "lmle.comparison", "lmle.experiment"
 DESCRIPTION = "mlflow.note.content"
 """Tag that MLflow's page of a run shows as Markdown."""
+LONGEST = 8000
+"""Characters that MLflow keeps of a tag."""
 SUFFIX = "-comparisons"
 """Of the name of MLflow's experiment: comparisons have metrics of their own, and few of them."""
 
@@ -52,12 +54,19 @@ def record_comparison(
     balanced = first["scores"]["balanced_accuracy"]
     metrics |= {f"balanced_accuracy_{end}": balanced[end] for end in ("low", "high")}
     if client.get_run(parent).info.status != "FINISHED":
-        settings = config.model_dump(mode="json", exclude=set(APART))
-        _log(client, parent, metrics, {**flatten(settings), "methods": json.dumps(_methods(summary))})
+        _log(client, parent, metrics, {**flatten(config.identity()), "methods": json.dumps(_methods(summary))})
         client.log_artifacts(parent, str(directory))
-        client.set_tag(parent, DESCRIPTION, (directory / "comparison.md").read_text())
+        client.set_tag(parent, DESCRIPTION, _shortened((directory / "comparison.md").read_text()))
         client.set_terminated(parent, "FINISHED")
     return str(parent)
+
+
+def _shortened(page: str) -> str:
+    """As many whole lines of a page as a tag may hold."""
+    if len(page) <= LONGEST:
+        return page
+    rest = "\n\nThe whole is the artifact `comparison.md`."
+    return page[: page.rfind("\n", 0, LONGEST - len(rest))] + rest
 
 
 def _record_experiment(client: Any, home: str, parent: str, reference: Reference) -> None:
