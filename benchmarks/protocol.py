@@ -85,8 +85,10 @@ def missing(records: Mapping[str, StudyRecord]) -> list[str]:
             found.append(f"Of the study {name}: the comparisons {', '.join(unmade)}. The record was made without them.")
         if seen := seen_seeds(record):
             found.append(f"Of the study {name}: {seen}")
-        if len(record.seeds) < study.seeds:
-            found.append(f"Of the study {name}: more than {seeds_text(record.seeds)}; {study.seeds} are meant.")
+        for comparison, measured in record.comparisons.items():
+            if len(seeds := measured.comparison.seeds) < study.seeds_of(comparison):
+                meant = study.seeds_of(comparison)
+                found.append(f"The comparison {comparison} was made of {seeds_text(seeds)}; {meant} are meant.")
     return [*found, *_LIMITS]
 
 

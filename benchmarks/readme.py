@@ -56,7 +56,7 @@ def section(records: Mapping[str, StudyRecord]) -> str:
 
 def _notes(records: Mapping[str, StudyRecord]) -> str:
     """Seeds of each study, and what a reader has to know of its record."""
-    seeds = ", ".join(f"{name} {len(record.seeds)}" for name, record in records.items())
+    seeds = ", ".join(f"{name} {len(measured.comparison.seeds)}" for name, measured in comparisons(records).items())
     said = {name: " ".join(filter(None, [seen_seeds(record), record.note])) for name, record in records.items()}
     notes = [f"\n- {name}: {text}" for name, text in said.items() if text]
     return f"Seeds: {seeds}.{''.join(notes)}"

@@ -87,10 +87,16 @@ def record_of(study: Study, workspace: Path, settings: list[str] | None = None) 
     """The record itself, not rounded yet; see `keep`."""
     there = [name for name in study.variants if _folder(workspace, name).is_dir()] or list(study.variants)
     parts = {name: _parts(_folder(workspace, name)) for name in there}
-    runs = {name: (_methods(each, study), tuple(each["comparison"]["seeds"])) for name, each in parts.items()}
-    methods, seeds = next(iter(runs.values()))
-    if len(set(runs.values())) > 1:
-        raise ValueError(f"study {study.name}: expected its comparisons to have the same methods and seeds, got {runs}")
+    runs = {name: _methods(each, study) for name, each in parts.items()}
+    methods = next(iter(runs.values()))
+    seeds = {name: tuple(each["comparison"]["seeds"]) for name, each in parts.items()}
+    fewest = min(seeds.values(), key=len)
+    own = all(len(each) == study.seeds_of(name) for name, each in seeds.items())
+    if len(set(runs.values())) > 1 or not (own or len(set(seeds.values())) == 1):
+        raise ValueError(
+            f"study {study.name}: expected its comparisons to have the same methods, and the study's own numbers of "
+            f"seeds or one for all, got {runs}, {seeds}"
+        )
     revisions, rules = ({name: each["made"][key] for name, each in parts.items()} for key in ("revision", "rules"))
     known = {method: METHODS[method].rules[0] for method in methods}
     if len(set(revisions.values())) > 1 or any(each != known for each in rules.values()):
@@ -104,7 +110,7 @@ def record_of(study: Study, workspace: Path, settings: list[str] | None = None) 
             raise ValueError(f"{name}: it was made with other settings: name those of `lmle study` with --set")
     preset = load_config(study.preset, settings)
     return {
-        "command": _command(study, methods, len(seeds), settings),
+        "command": _command(study, methods, None if own else len(fewest), settings),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "environment": {**environment(), "revision": next(iter(revisions.values())), "device": _device()},
         "study": {
@@ -114,7 +120,7 @@ def record_of(study: Study, workspace: Path, settings: list[str] | None = None) 
             "recipe": {section: preset.identity()[section] for section in RECIPE},
             "methods": methods,
             "rules": known,
-            "seeds": seeds,
+            "seeds": fewest,
         },
         "comparisons": {
             name: {"settings": changed(configs[name], preset), **{part: each[part] for part in PARTS}}
@@ -177,14 +183,14 @@ def _methods(parts: Json, study: Study) -> tuple[str, ...]:
     return tuple(sorted(parts["trials"], key=lambda method: (method != reference, order.index(method))))
 
 
-def _command(study: Study, methods: tuple[str, ...], seeds: int, settings: list[str] | None) -> str:
-    """What repeats the study; no path of the machine."""
+def _command(study: Study, methods: tuple[str, ...], seeds: int | None, settings: list[str] | None) -> str:
+    """What repeats the study; no path of the machine. `seeds` is the number that was given, if one was."""
     words = ["lmle", "study", study.name]
     if study.name == "celeba":
         words += ["--data", "DIR"]
     if methods != study.methods:
         words += ["--methods", ",".join(methods)]
-    if seeds != study.seeds:
+    if seeds is not None:
         words += ["--seeds", str(seeds)]
     for setting in settings or []:
         words += ["--set", setting]

@@ -50,13 +50,13 @@ def retrain_here(config: Config) -> None:
         print(f"why     {found['files']}")
 
 
-def compare_here(configs: Mapping[str, Config], methods: tuple[str, ...], seeds: int) -> None:
+def compare_here(configs: Mapping[str, Config], methods: tuple[str, ...], seeds: Mapping[str, int]) -> None:
     """Run the flow `compare` for each configuration, and print the tables and where they are.
 
     Args:
         configs: by the name of the comparison.
         methods: of the catalogue; the first is the reference.
-        seeds: how many.
+        seeds: how many, by the name of the comparison.
     """
     from lmle_core.methods.catalogue import find_method
 
@@ -69,7 +69,7 @@ def compare_here(configs: Mapping[str, Config], methods: tuple[str, ...], seeds:
 
         wait()
         for name, config in configs.items():
-            found[name] = Path(compare(config, methods, seeds, name)["comparison"])
+            found[name] = Path(compare(config, methods, seeds[name], name)["comparison"])
     _print_stages(stages)
     for name, directory in found.items():
         _conclude_comparison(name, directory)

@@ -18,6 +18,7 @@ class Study:
         methods: names of the catalogue; the first is the reference.
         seeds: how many.
         variants: settings that are laid over the preset, by the name of the comparison that they make.
+        more_seeds: how many a comparison has instead, by its name.
     """
 
     name: str
@@ -25,6 +26,11 @@ class Study:
     methods: tuple[str, ...]
     seeds: int
     variants: Mapping[str, tuple[str, ...]]
+    more_seeds: Mapping[str, int] = MappingProxyType({})
+
+    def seeds_of(self, comparison: str) -> int:
+        """How many seeds a comparison has."""
+        return self.more_seeds.get(comparison, self.seeds)
 
     def configs(self, settings: list[str] | None = None) -> dict[str, Config]:
         """The configuration of each comparison, with further settings laid over it. Raises ConfigError."""
@@ -53,7 +59,8 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
             Study("faces-ablation", "study-faces", _parts("lmle-easy"), 3, {"faces-ablation": ()}),
             Study("faces-gpu", "study-faces-gpu", ALL, 5, {"faces-gpu": ()}),
             Study("digits", "study-digits", (*QUICK, "deferred-resampled"), 5,
-                  {f"digits-{100 * share:.0f}": (f"data.removed={share}",) for share in REMOVED}),
+                  {f"digits-{100 * share:.0f}": (f"data.removed={share}",) for share in REMOVED},
+                  {"digits-90": 20}),
             Study("digits-ablation", "study-digits", _parts("lmle-hard"), 5,
                   {"digits-ablation": (f"data.removed={max(REMOVED)}",)}),
             Study("celeba", "study-celeba", ALL, 5, {"celeba": ()}),

@@ -203,7 +203,7 @@ def test_comparisons_of_different_commands_are_no_study(workspace: Path, tmp_pat
     for name in find_study("digits").variants:
         leave(tmp_path, name, {OURS: 0.9, ("bce", "half"): 0.8}, classes=3)
     leave(tmp_path, "digits-40", {OURS: 0.9, ("triplet", "knn"): 0.8}, classes=3)
-    with pytest.raises(ValueError, match="same methods and seeds"):
+    with pytest.raises(ValueError, match="to have the same methods, and the study.s own"):
         keep(find_study("digits"), tmp_path, records=tmp_path)
 
 
@@ -355,7 +355,7 @@ def test_the_page_names_what_is_not_shown_and_links_each_figure(
     assert "no record of `lmle study faces-ablation`" in not_shown
     absent = [METHODS[name].title for name in find_study("faces").methods if name not in {key[0] for key in RIGHT}]
     assert f"The comparison faces was made without: {'; '.join(absent)}." in not_shown
-    assert "Of the study digits: more than 3 seeds; 5 are meant." in not_shown
+    assert "The comparison digits-0 was made of 3 seeds; 5 are meant." in not_shown
     assert "lmle study digits`." not in not_shown
     assert "CelebA was not run here" in page
     assert " nan" not in page

@@ -56,7 +56,7 @@ def compare(
     from lmle_core.methods.catalogue import DEFAULT_METHODS
 
     chosen = names(methods or DEFAULT_METHODS)
-    compare_here({name: load_config(preset, laid_over(settings, data, workspace))}, chosen, seeds)
+    compare_here({name: load_config(preset, laid_over(settings, data, workspace))}, chosen, {name: seeds})
 
 
 def study(
@@ -75,7 +75,8 @@ def study(
     if found.name == "celeba" and data is None:
         raise UsageError("the study of CelebA needs the data: lmle study celeba --data DIR")
     chosen = names(methods or found.methods)
-    compare_here(found.configs(laid_over(settings, data, workspace)), chosen, seeds or found.seeds)
+    numbers = {comparison: seeds or found.seeds_of(comparison) for comparison in found.variants}
+    compare_here(found.configs(laid_over(settings, data, workspace)), chosen, numbers)
 
 
 def join(

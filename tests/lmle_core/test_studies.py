@@ -64,6 +64,12 @@ def test_one_comparison_of_a_study_is_had_by_its_name() -> None:
     assert (one.name, one.methods, one.seeds) == (whole.name, whole.methods, whole.seeds)
 
 
+def test_the_comparison_whose_differences_are_least_sure_has_more_seeds() -> None:
+    digits = find_study("digits")
+    assert set(digits.more_seeds) <= set(digits.variants)
+    assert [digits.seeds_of(name) for name in digits.variants] == [5, 5, 5, 20]
+
+
 def test_an_unknown_study_is_answered_with_those_there_are() -> None:
     with pytest.raises(ConfigError, match="unknown study 'digit': expected faces, "):
         find_study("digit")
