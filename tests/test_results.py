@@ -203,7 +203,7 @@ def test_comparisons_of_different_commands_are_no_study(workspace: Path, tmp_pat
     for name in find_study("digits").variants:
         leave(tmp_path, name, {OURS: 0.9, ("bce", "half"): 0.8}, classes=3)
     leave(tmp_path, "digits-40", {OURS: 0.9, ("triplet", "knn"): 0.8}, classes=3)
-    with pytest.raises(ValueError, match="to have the same methods, and the study.s own"):
+    with pytest.raises(ValueError, match="to have the same methods, and the study's own"):
         keep(find_study("digits"), tmp_path, records=tmp_path)
 
 
