@@ -16,6 +16,7 @@ from lmle_core.artefact import Reference
 from lmle_core.config import Engines
 from tasks.mlflow_store import MissingError, answering_uri, connect, shown
 from tasks.models import fetch_logged
+from tasks.progress import say
 from tasks.registry import CHAMPION, PROMOTED_AT, now
 
 REPLACED, ROLLED_BACK_AT, RESTORED_AT = "lmle.replaced", "lmle.rolled_back_at", "lmle.restored_at"
@@ -43,12 +44,15 @@ def deciding(workspace: Path, *, wait: bool = True) -> Iterator[None]:
     workspace.mkdir(parents=True, exist_ok=True)
     lock = FileLock(workspace / "promotion.lock")
     try:
-        lock.acquire(timeout=-1 if wait else 0)
+        lock.acquire(timeout=0)
     except Timeout:
-        raise RollbackError(
-            "a retraining is comparing its model with the champion: try again when it has ended, after a look at "
-            "`lmle champions`"
-        ) from None
+        if not wait:
+            raise RollbackError(
+                "a retraining is comparing its model with the champion: try again when it has ended, after a look at "
+                "`lmle champions`"
+            ) from None
+        say(f"{'champion':<12} waits for another run that decides")
+        lock.acquire()
     try:
         yield
     finally:
