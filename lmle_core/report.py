@@ -17,7 +17,7 @@ BASELINES = {
     "bce": ("BCE at ½", "same trunk, same number of images seen, thresholded at ½"),
     "bce_prior": ("BCE at the training prior", "the same network, thresholded at each attribute's rate in training"),
     "bce_calibrated": (
-        "BCE, calibrated",
+        "Calibrated BCE",
         "the same network, its log-odds calibrated on validation as LMLE's scores are",
     ),
 }
