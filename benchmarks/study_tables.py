@@ -56,11 +56,10 @@ def embedding_text(found: Mapping[str, Measured]) -> str:
     """
     own, alike = [], []
     for name, measured in found.items():
-        standing = measured.find((WITHOUT_EMBEDDING, METHODS[WITHOUT_EMBEDDING].rules[0]))
-        if standing is not None and standing.difference is not None:
+        if by_own_rules := _ahead(measured, (WITHOUT_EMBEDDING, METHODS[WITHOUT_EMBEDDING].rules[0])):
             methods = (measured.comparison.reference[0], WITHOUT_EMBEDDING)
             ours, theirs = (measured.per_seed((method, ALIKE)) for method in methods)
-            own.append(f"{signed(standing.difference.over_seeds)} in {name}")
+            own.append(f"{by_own_rules} in {name}")
             alike.append(signed(paired(ours, theirs)))
     return _paragraph(
         "What the embedding itself is worth: LMLE is ahead of the same training without its loss, rates and margin of "
@@ -77,13 +76,12 @@ def triplets_text(found: Mapping[str, Measured]) -> str:
     Args:
         found: comparisons by name.
     """
-    texts = []
-    for name, measured in found.items():
-        for method in ("triplet", "triplet-late"):
-            standing = measured.find((method, "calibrated-clusters"))
-            if standing is not None and standing.difference is not None:
-                late = ", late ones," if method == "triplet-late" else ""
-                texts.append(f"{signed(standing.difference.over_seeds)}{late} in {name}")
+    texts = [
+        f"{ahead}{late} in {name}"
+        for name, measured in found.items()
+        for method, late in (("triplet", ""), ("triplet-late", ", late ones,"))
+        if (ahead := _ahead(measured, (method, "calibrated-clusters")))
+    ]
     return _paragraph(
         "Triplets are claimed against as published, by k nearest neighbours. Where they decide by calibrated clusters, "
         f"as LMLE does, it is ahead of them by {'; '.join(texts)}."
@@ -114,6 +112,12 @@ def spaces_text(found: Mapping[str, Measured]) -> str:
         if texts
         else ""
     )
+
+
+def _ahead(measured: Measured, key: Key) -> str:
+    """How far the reference is ahead of a method and a rule; '' where they were not run."""
+    standing = measured.find(key)
+    return signed(standing.difference.over_seeds) if standing is not None and standing.difference is not None else ""
 
 
 def _paragraph(text: str) -> str:

@@ -11,7 +11,7 @@ from flows.console import Tally, progress_shown
 from flows.exits import UsageError
 from flows.interrupts import interruptible
 from infra.prefect_server import ServerError, prefect_api
-from infra.services import elsewhere, running
+from infra.services import postgres_of, running
 from infra.settings import workspace_path
 from lmle_core.config import Config, Engines
 from lmle_core.location import reaching
@@ -126,7 +126,7 @@ def use_services(workspace: Path, engines: Engines) -> None:
     for name, value in running(workspace).items():
         os.environ.setdefault(name, value)
     told = engines.tracking_uri or any(os.environ.get(name) for name in ("MLFLOW_TRACKING_URI", "LMLE_POSTGRES"))
-    if not told and (server := elsewhere(workspace)):
+    if not told and (server := postgres_of(workspace)):
         raise ServerError(
             f"the records of {workspace} are in {server}, and MLflow's server is not up: `lmle up` with LMLE_POSTGRES "
             "brings it back"

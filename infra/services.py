@@ -205,7 +205,7 @@ def running(workspace: Path) -> dict[str, str]:
     return Addresses.of(state.ports).environment([each.name for each in servers if _works(each, state)])
 
 
-def elsewhere(workspace: Path) -> str:
+def postgres_of(workspace: Path) -> str:
     """PostgreSQL server that has the records of the workspace's services, without its password; empty: none has."""
     state = State.load(workspace)
     return state.postgres if state else ""

@@ -4,7 +4,7 @@ The alias `champion` says which version it is; tags of the versions keep the his
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -14,9 +14,9 @@ from filelock import FileLock, Timeout
 
 from lmle_core.artefact import Reference
 from lmle_core.config import Engines
+from tasks.locks import held
 from tasks.mlflow_store import MissingError, answering_uri, connect, shown
 from tasks.models import fetch_logged
-from tasks.progress import say
 from tasks.registry import CHAMPION, PROMOTED_AT, now
 
 REPLACED, ROLLED_BACK_AT, RESTORED_AT = "lmle.replaced", "lmle.rolled_back_at", "lmle.restored_at"
@@ -42,21 +42,20 @@ def deciding(workspace: Path, *, wait: bool = True) -> Iterator[None]:
         RollbackError: where another one decides and is not waited for.
     """
     workspace.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(workspace / "promotion.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if not wait:
+    path = workspace / "promotion.lock"
+    lock: AbstractContextManager[Any]
+    if wait:
+        lock = held(path, f"{'champion':<12} waits for another run that decides")
+    else:
+        try:
+            lock = FileLock(path).acquire(timeout=0)
+        except Timeout:
             raise RollbackError(
                 "a retraining is comparing its model with the champion: try again when it has ended, after a look at "
                 "`lmle champions`"
             ) from None
-        say(f"{'champion':<12} waits for another run that decides")
-        lock.acquire()
-    try:
+    with lock:
         yield
-    finally:
-        lock.release()
 
 
 @dataclass(frozen=True)

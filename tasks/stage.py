@@ -4,16 +4,16 @@ import functools
 import inspect
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Concatenate
 
-from filelock import FileLock, Timeout
 from prefect import Task
 
 from lmle_core.artefact import Reference
 from tasks.cache import StagePolicy
+from tasks.locks import held
 from tasks.progress import say, stage_ended
 from tasks.storage import make_shared
 
@@ -53,7 +53,8 @@ def stage[**P](
             directory = workspace / "stages" / name / policy.key(inputs)
 
             def write(partial: Path, record: dict[str, Any]) -> None:
-                with alone(workspace, name) if exclusive else nullcontext():
+                waiting = f"{name:<12} waits for another training in {workspace}"
+                with held(workspace / "train.lock", waiting) if exclusive else nullcontext():
                     say(f"{name:<12} begins")
                     make(partial, *args, **kwargs)
 
@@ -66,21 +67,6 @@ def stage[**P](
         return Task(run, name=name, cache_policy=policy, **OPTIONS)
 
     return decorate
-
-
-@contextmanager
-def alone(workspace: Path, name: str) -> Iterator[None]:
-    """Within it, this process alone trains in a workspace; that it waits for another one is said."""
-    lock = FileLock(workspace / "train.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(f"{name:<12} waits for another training in {workspace}")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def done[**P](stage_task: Task[P, Reference], *args: P.args, **kwargs: P.kwargs) -> Reference:

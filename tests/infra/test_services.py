@@ -40,7 +40,7 @@ def test_a_port_in_use_is_refused_with_the_option_that_changes_it(tmp_path: Path
 
 def test_nothing_is_up_in_a_new_workspace(tmp_path: Path) -> None:
     assert services.status(tmp_path) == []
-    assert (services.running(tmp_path), services.elsewhere(tmp_path)) == ({}, "")
+    assert (services.running(tmp_path), services.postgres_of(tmp_path)) == ({}, "")
     assert services.down(tmp_path) == 0
 
 
