@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from prefect import flow
@@ -55,10 +56,11 @@ def compare(
     seeds: int = 3,
     study: str = "comparison",
     directory: Location | None = None,
+    trial_seeds: int = 3,
 ) -> dict[str, str]:
     """Train every method from every seed on the same data, and compare the first one with all others.
 
-    The settings of a method are chosen once, on the validation split of the first seed, among its trials.
+    The settings of a method are chosen once, among its trials, on the validation splits of the first seeds.
     Experiments run in processes of their own, one a core or a GPU.
 
     Args:
@@ -67,6 +69,7 @@ def compare(
         seeds: how many. Each draws its own procedural faces or digits; a folder's images are the same for all.
         study: name of the comparison.
         directory: a folder in CelebA's layout, or its URL; replaces `config.data.directory` where given.
+        trial_seeds: seeds from which each trial is trained, to choose by their mean; all where there are fewer.
 
     Returns:
         `comparison`: the directory of its tables and figures.
@@ -74,7 +77,7 @@ def compare(
     if directory is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"directory": directory})})
     chosen = [find_method(name) for name in dict.fromkeys(methods)]
-    _check_request(config, chosen, seeds, study)
+    _check_request(config, chosen, seeds, trial_seeds, study)
     workspace = workspace_path(config.engines.workspace)
     check_settings(config)
     workspace.mkdir(parents=True, exist_ok=True)
@@ -83,8 +86,10 @@ def compare(
         numbers = range(config.seed, config.seed + seeds)
         stores = _stores(config, numbers, study, workspace)
         runs = Runs(config, stores, study, workspace)
-        runs.train([(method, config.seed, settings) for method in chosen for settings in method.trials], trials=True)
-        trials = {method.name: runs.tried(method) for method in chosen}
+        first = numbers[:trial_seeds]
+        tries = [(method, seed, each) for seed in first for method in chosen for each in method.trials]
+        runs.train(tries, trials=True)
+        trials = {method.name: runs.tried(method, first) for method in chosen}
         best = {
             name: max(tried, key=lambda each: each["validation"] or 0)["settings"] for name, tried in trials.items()
         }
@@ -131,7 +136,8 @@ class Runs:
 
         Args:
             jobs: what is wanted.
-            trials: a loss that is not finite is a trial's result, and no failure, where its method has another trial.
+            trials: a loss that is not finite is a trial's result then, and no failure, where another trial of its
+                method ended well from every seed.
         """
         wanted = [job for job in jobs if _key(job) not in self.made]
         failed: list[tuple[Job, Exception]] = []
@@ -147,7 +153,7 @@ class Runs:
         failures = [
             f"{_name(job)}: {type(error).__name__}: {error}"
             for job, error in failed
-            if not (trials and isinstance(error, FloatingPointError) and self._has_trial(job[0]))
+            if not (trials and isinstance(error, FloatingPointError) and self._has_trial(job[0], jobs))
         ]
         if failures:
             raise RuntimeError(
@@ -181,23 +187,27 @@ class Runs:
                     say(f"{'experiment':<12} {ended} of {len(jobs)} failed: {_name(job)}: {error}")
         return killed
 
-    def tried(self, method: Method) -> list[dict[str, Any]]:
-        """What was tried on the first seed: settings, balanced accuracy on validation by the own rule, and artefact.
+    def tried(self, method: Method, seeds: Sequence[int]) -> list[dict[str, Any]]:
+        """What was tried: settings, mean balanced accuracy on validation by the own rule, and each seed's artefact.
 
-        The last two are None for a trial whose loss was not finite.
+        The mean is None for a trial whose loss was not finite from some seed, and so is that seed's artefact.
         """
-        tried = [(settings, self.made.get(_key((method, self.config.seed, settings)))) for settings in method.trials]
-        return [
-            {
-                "settings": dict(settings),
-                "validation": reference and validation_of(reference, method.rules[0]),
-                "experiment": reference and reference.digest,
-            }
-            for settings, reference in tried
-        ]
+        tried = []
+        for settings in method.trials:
+            made = [self.made.get(_key((method, seed, settings))) for seed in seeds]
+            found = [validation_of(reference, method.rules[0]) for reference in made if reference]
+            tried.append(
+                {
+                    "settings": dict(settings),
+                    "validation": fmean(found) if len(found) == len(made) else None,
+                    "experiments": [reference and reference.digest for reference in made],
+                }
+            )
+        return tried
 
-    def _has_trial(self, method: Method) -> bool:
-        return any(_key((method, self.config.seed, settings)) in self.made for settings in method.trials)
+    def _has_trial(self, method: Method, jobs: Sequence[Job]) -> bool:
+        own = [(job[2], _key(job) in self.made) for job in jobs if job[0] == method]
+        return any(all(made for tried, made in own if tried == settings) for settings, _ in own)
 
     def _submit(
         self, runner: ProcessPoolTaskRunner, method: Method, seed: int, settings: Mapping[str, Any], threads: int
@@ -223,10 +233,12 @@ def _stores(config: Config, seeds: Sequence[int], study: str, workspace: Path) -
     return stores
 
 
-def _check_request(config: Config, methods: Sequence[Method], seeds: int, study: str) -> None:
+def _check_request(config: Config, methods: Sequence[Method], seeds: int, trial_seeds: int, study: str) -> None:
     """Refuse what no comparison can be made of, before any stage. Raises UsageError or ConfigError."""
     if not methods or seeds < 1:
         raise UsageError(f"expected at least one method and one seed, found {len(methods)} and {seeds}")
+    if trial_seeds < 1:
+        raise UsageError(f"expected settings to be tried on at least one seed, found trial_seeds {trial_seeds}")
     if not NAME.fullmatch(study):
         raise UsageError(
             f"the comparison's name {study!r} is to name a folder: expected letters, digits, '.', '_', '-'"

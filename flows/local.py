@@ -50,13 +50,16 @@ def retrain_here(config: Config) -> None:
         print(f"why     {found['files']}")
 
 
-def compare_here(configs: Mapping[str, Config], methods: tuple[str, ...], seeds: Mapping[str, int]) -> None:
+def compare_here(
+    configs: Mapping[str, Config], methods: tuple[str, ...], seeds: Mapping[str, int], trial_seeds: int
+) -> None:
     """Run the flow `compare` for each configuration, and print the tables and where they are.
 
     Args:
         configs: by the name of the comparison.
         methods: of the catalogue; the first is the reference.
         seeds: how many, by the name of the comparison.
+        trial_seeds: from how many of them each trial is trained.
     """
     from lmle_core.methods.catalogue import find_method
 
@@ -69,7 +72,7 @@ def compare_here(configs: Mapping[str, Config], methods: tuple[str, ...], seeds:
 
         wait()
         for name, config in configs.items():
-            found[name] = Path(compare(config, methods, seeds[name], name)["comparison"])
+            found[name] = Path(compare(config, methods, seeds[name], name, None, trial_seeds)["comparison"])
     _print_stages(stages)
     for name, directory in found.items():
         _conclude_comparison(name, directory)

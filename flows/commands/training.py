@@ -44,6 +44,7 @@ def compare(
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each method, each from a seed of its own.")] = 3,
+    trial_seeds: Annotated[int, typer.Option(min=1, help="Of them, for the choice of settings.")] = 3,
     name: Annotated[str, typer.Option(help="Of the comparison.")] = "comparison",
     preset: Preset = None,
     data: DataFolder = None,
@@ -56,7 +57,7 @@ def compare(
     from lmle_core.methods.catalogue import DEFAULT_METHODS
 
     chosen = names(methods or DEFAULT_METHODS)
-    compare_here({name: load_config(preset, laid_over(settings, data, workspace))}, chosen, {name: seeds})
+    compare_here({name: load_config(preset, laid_over(settings, data, workspace))}, chosen, {name: seeds}, trial_seeds)
 
 
 def study(
@@ -76,7 +77,7 @@ def study(
         raise UsageError("the study of CelebA needs the data: lmle study celeba --data DIR")
     chosen = names(methods or found.methods)
     numbers = {comparison: seeds or found.seeds_of(comparison) for comparison in found.variants}
-    compare_here(found.configs(laid_over(settings, data, workspace)), chosen, numbers)
+    compare_here(found.configs(laid_over(settings, data, workspace)), chosen, numbers, found.trial_seeds)
 
 
 def join(

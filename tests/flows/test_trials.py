@@ -10,9 +10,10 @@ import pytest
 from prefect import flow
 
 from flows.compare import Runs
-from lmle_core.artefact import Reference
+from lmle_core.artefact import Reference, digest_of
 from lmle_core.config import load_config
 from lmle_core.methods.catalogue import METHODS
+from tasks.compare import validation_of
 from tests.flows.commands import TINY
 from tests.lmle_core.conftest import make_store
 
@@ -22,23 +23,26 @@ pytestmark = [pytest.mark.slow, pytest.mark.services]
 def test_a_trial_that_diverges_is_not_chosen_and_alone_it_is_an_error(prefect_server: str, tmp_path: Path) -> None:
     store = make_store(tmp_path / "data", images=60)
     sane, wild = ({"prior.learning_rate": rate, "training.learning_rate": rate} for rate in (4e-3, 1e30))
-    method = replace(METHODS["bce"], trials=(sane, wild))
+    method = replace(METHODS["bce"], trials=(sane, wild), rules=("optimum",))
     config = load_config(None, [*TINY, "engines.parallel=1"])
-    runs = Runs(config, {0: Reference("ingest", str(store.path), store.digest)}, "study", tmp_path / "workspace")
+    data = Reference("ingest", str(store.path), store.digest)
+    runs = Runs(config, {0: data, 1: data}, "study", tmp_path / "workspace")
 
     @flow
     def tried() -> None:
-        runs.train([(method, 0, settings) for settings in method.trials], trials=True)
+        runs.train([(method, seed, settings) for seed in (0, 1) for settings in method.trials], trials=True)
 
     @flow
     def wanted() -> None:
         runs.train([(method, 0, wild)])
 
     tried()
-    found = runs.tried(method)
+    found = runs.tried(method, (0, 1))
     assert [trial["settings"] for trial in found] == [sane, wild]
-    assert 0 < found[0]["validation"] <= 1
-    assert (found[1]["validation"], found[1]["experiment"]) == (None, None)
+    own = [validation_of(runs.made["bce", seed, digest_of(dict(sane))], "optimum") for seed in (0, 1)]
+    assert own[0] != own[1]
+    assert found[0]["validation"] == sum(own) / 2
+    assert (found[1]["validation"], found[1]["experiments"]) == (None, [None, None])
     with pytest.raises(RuntimeError, match=r"1 of 1 experiments failed; .*\n.*bce, seed 0, prior.learning_rate 1e\+30"):
         wanted()
 
