@@ -202,7 +202,7 @@ def outputs_of(network: Path, store: ImageStore, rows: np.ndarray, device: torch
     if not all(np.isfinite(each).all() for each in (features, embeddings, logits)):
         raise FloatingPointError("the network's outputs are not finite: its training diverged; lower the learning rate")
     features /= np.linalg.norm(features, axis=1, keepdims=True).clip(1e-12)
-    return Outputs(logits, embeddings, features, store.labels[rows])
+    return Outputs(logits, embeddings, features, store.labels[rows], device)
 
 
 def _seconds(directory: Path, taken: float) -> float:

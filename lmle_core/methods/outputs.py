@@ -4,9 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lmle_core.config import Config
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +21,7 @@ class Outputs:
         embeddings: float32 (n, A, d), unit length.
         features: float32 (n, F), standardised trunk features, scaled to unit length.
         labels: int8 (n, A), as annotated.
+        device: where a rule may compute on them.
 
     Raises:
         ValueError: where the shapes do not fit each other.
@@ -27,6 +31,7 @@ class Outputs:
     embeddings: NDArray[np.float32]
     features: NDArray[np.float32]
     labels: NDArray[np.int8]
+    device: torch.device = CPU
 
     def __post_init__(self) -> None:
         n, attributes = self.labels.shape

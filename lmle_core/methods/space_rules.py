@@ -16,6 +16,10 @@ NEIGHBOURS = (5, 20, 50, 200)
 PENALTIES = (0.01, 0.1, 1.0)
 """C of the support vector machine."""
 SVM_ITERATIONS = 2000
+SVM_IMAGES = 20_000
+"""Training images at most, evenly spaced, that it is fitted to: it takes a fit for each attribute and penalty."""
+QUERIES = 4096
+"""Whose neighbours are looked for at a time on a GPU."""
 
 
 def nearest_mean(space: str) -> Rule:
@@ -82,7 +86,7 @@ def nearest_clusters(space: str, *, calibrated: bool = False, weighed: bool = Fa
     def fit(train: Outputs, valid: Outputs, shares: NDArray[np.float32], config: Config) -> Scorer:
         rows = [ArrayRows(np.ascontiguousarray(each.points(space)), each.labels) for each in (train, valid)]
         index = build_index(
-            TorchBlocks(rows[0], torch.device("cpu")),
+            TorchBlocks(rows[0], train.device),
             rows[1],
             config.index.model_copy(update={"calibrate": calibrated}),
             config.cluster,
@@ -101,7 +105,8 @@ def support_vectors(train: Outputs, valid: Outputs, shares: NDArray[np.float32],
     """A linear support vector machine of each attribute over trunk features, one class against the rest for C > 2.
 
     Features are scaled back to a mean square of 1 a dimension. The penalty is the one best on validation, the same for
-    all attributes. Classes are not weighted, as in the model that it stands for.
+    all attributes. Classes are not weighted, as in the model that it stands for. Of more than `SVM_IMAGES` training
+    images so many are taken.
 
     Source: Liu et al., Deep Learning Face Attributes in the Wild, ICCV 2015: features of ANet, an SVM each.
 
@@ -120,15 +125,17 @@ def support_vectors(train: Outputs, valid: Outputs, shares: NDArray[np.float32],
 def _machines(train: Outputs, shares: NDArray[np.float32], penalty: float, seed: int) -> Scorer:
     from sklearn.svm import LinearSVC
 
-    scale = np.float32(np.sqrt(train.features.shape[1]))
-    weights = np.zeros((*shares.shape, train.features.shape[1]), np.float32)
+    chosen = np.linspace(0, len(train.labels) - 1, min(SVM_IMAGES, len(train.labels))).round().astype(np.int64)
+    features, truth = train.features[chosen], train.labels[chosen]
+    scale = np.float32(np.sqrt(features.shape[1]))
+    weights = np.zeros((*shares.shape, features.shape[1]), np.float32)
     biases = np.zeros(shares.shape, np.float32)
-    for a, labels in enumerate(train.labels.T):
+    for a, labels in enumerate(truth.T):
         present = np.unique(labels)
         if len(present) < 2:
             continue
         machine = LinearSVC(C=penalty, dual="auto", max_iter=SVM_ITERATIONS, random_state=seed)
-        machine.fit(train.features * scale, labels)
+        machine.fit(features * scale, labels)
         rows = present if len(present) > 2 else present[1:]  # of two classes, scikit-learn gives the second one's plane
         weights[a, rows], biases[a, rows] = machine.coef_ * scale, machine.intercept_
 
@@ -141,11 +148,19 @@ def _machines(train: Outputs, shares: NDArray[np.float32], penalty: float, seed:
 
 def _neighbour_labels(train: Outputs, queries: Outputs, k: int) -> NDArray[np.int8]:
     """Labels int8 (n, A, k) of the nearest training images, the nearest first."""
-    import faiss
-
     groups = []
     for a in range(train.labels.shape[1]):
         base, wanted = (np.ascontiguousarray(each.embeddings[:, a]) for each in (train, queries))
-        _, found = faiss.knn(wanted, base, k, metric=faiss.METRIC_INNER_PRODUCT)
-        groups.append(train.labels[found, a])
+        groups.append(train.labels[_nearest(base, wanted, k, train.device), a])
     return np.stack(groups, 1)
+
+
+def _nearest(base: NDArray[np.float32], wanted: NDArray[np.float32], k: int, device: torch.device) -> NDArray[np.int64]:
+    """Rows (n, k) of `base` (m, d) with the largest inner products, for each of `wanted` (n, d)."""
+    if device.type == "cpu":
+        import faiss
+
+        return np.asarray(faiss.knn(wanted, base, k, metric=faiss.METRIC_INNER_PRODUCT)[1])
+    columns = torch.from_numpy(base).to(device).T
+    parts = [(part.to(device) @ columns).topk(k).indices.cpu() for part in torch.from_numpy(wanted).split(QUERIES)]
+    return torch.cat(parts).numpy()

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
@@ -17,17 +18,21 @@ from lmle_core.evaluation import threshold
 from lmle_core.index_choice import build_index
 from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
+from lmle_core.methods import space_rules
 from lmle_core.methods.decisions import RULES, Outputs, decide
 from lmle_core.methods.logit_rules import best_cut
 from lmle_core.methods.space_rules import NEIGHBOURS, PENALTIES
 from tests.lmle_core.methods.arrays import outputs, shares_of, unit
 
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 CONFIG = Config(index=Index(clusters_per_class=(1, 2), neighbours=(0, 3)))
 Splits = tuple[Outputs, Outputs, Outputs]
 
 
-def splits(classes: int) -> Splits:
-    return outputs(0, 500, classes), outputs(1, 200, classes), outputs(2, 150, classes)
+def splits(classes: int, device: str = "cpu") -> Splits:
+    on = torch.device(device)
+    first, second, third = (replace(outputs(seed, n, classes), device=on) for seed, n in ((0, 500), (1, 200), (2, 150)))
+    return first, second, third
 
 
 def scores_of(name: str, found: Splits) -> tuple[np.ndarray, np.ndarray]:
@@ -163,8 +168,9 @@ def test_the_nearest_mean_is_the_cosine_to_the_mean_of_each_class(name: str, spa
             np.testing.assert_allclose(scores[:, a, c], test @ mean / np.linalg.norm(mean), atol=1e-5)
 
 
-def test_neighbours_vote_as_scikit_learns_and_the_best_on_validation_are_chosen() -> None:
-    found = splits(2)
+@pytest.mark.parametrize("device", DEVICES)
+def test_neighbours_vote_as_scikit_learns_and_the_best_on_validation_are_chosen(device: str) -> None:
+    found = splits(2, device)
     shares = shares_of(found[0])
     scores, test_scores = scores_of("knn", found)
     tried = []
@@ -180,6 +186,12 @@ def test_neighbours_vote_as_scikit_learns_and_the_best_on_validation_are_chosen(
     assert accuracy(found[1].labels, scores) == pytest.approx(best)
     expected = next(votes for value, votes in tried if value == best)
     assert np.isclose(test_scores, expected, atol=1e-5).mean() > 0.99  # a tie at rank k may go either way
+
+
+@pytest.mark.gpu
+def test_clusters_of_a_gpu_decide_as_those_of_the_cpu() -> None:
+    alone, on_device = (scores_of("clusters", splits(3, device))[1].argmax(-1) for device in ("cpu", "cuda"))
+    assert (alone == on_device).mean() > 0.98
 
 
 @pytest.mark.parametrize(
@@ -224,6 +236,20 @@ def test_the_support_vector_machine_is_scikit_learns_with_the_best_penalty(class
         tried.append((value, decided[1]))
     expected = next(labels for value, labels in tried if value == max(each for each, _ in tried))
     np.testing.assert_array_equal(scores_of("svm", found)[1].argmax(-1), expected)
+
+
+def test_of_many_training_images_evenly_spaced_ones_make_the_support_vector_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train, valid, test = splits(2)
+    monkeypatch.setattr(space_rules, "SVM_IMAGES", 100)
+    spaced = np.linspace(0, 499, 100).round().astype(int)
+    few = Outputs(*(each[spaced] for each in (train.logits, train.embeddings, train.features, train.labels)))
+    shares = shares_of(train)
+    for made, expected in zip(
+        *(decide("svm", each, valid, test, shares, CONFIG) for each in (train, few)), strict=True
+    ):
+        np.testing.assert_array_equal(made, expected)
 
 
 def test_mean_balanced_accuracy_is_scikit_learns() -> None:

@@ -34,6 +34,8 @@ CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[3]
 FIRST, LATER = 1e-5, 5e-3
 """Tolerances of the first loss, and of losses and embeddings after 13 iterations: sums are in another order."""
+BFLOAT16 = 0.03
+"""Tolerance where the trunk computes in bfloat16."""
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "prior": {},
     "centroid-margin": {"loss": {"kind": "centroid-margin"}},
@@ -110,15 +112,20 @@ def trained(faces_store: ImageStore, tmp_path_factory: pytest.TempPathFactory) -
             job_of(recipe, faces_store, alone, alone).run(CPU, None)
     jobs = [job_of(recipe, faces_store, alone, together).model_dump_json() for recipe in RECIPES]
     (together / "jobs.json").write_text(json.dumps(jobs))
-    words = ["--standalone", "--nproc-per-node=2", "-m", "tests.lmle_core.training.together", str(together)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), JOB: "the test's", "OMP_NUM_THREADS": "1"}
+    start(2, "tests.lmle_core.training.together", str(together))
+    first, second = (json.loads((together / f"rank-{rank}.json").read_text()) for rank in (0, 1))
+    return Trained(alone, together, (first, second))
+
+
+def start(processes: int, module: str, *words: str, job: str = "the test's") -> None:
+    """Run a module in processes of an agent, as `launch` does, until all have ended well."""
+    options = ["--standalone", f"--nproc-per-node={processes}", "-m", module, *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), JOB: job, "OMP_NUM_THREADS": "1"}
     ended = subprocess.run(
-        [sys.executable, "-m", "lmle_core.distributed.agent", *words],
+        [sys.executable, "-m", "lmle_core.distributed.agent", *options],
         env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=500,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    first, second = (json.loads((together / f"rank-{rank}.json").read_text()) for rank in (0, 1))
-    return Trained(alone, together, (first, second))
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -204,6 +211,29 @@ def test_two_nodes_train_as_two_processes(trained: Trained, faces_store: ImageSt
         _, left = psutil.wait_procs(family, 60)
     assert not left
     assert same_files(tmp_path / "centroid-margin", trained.together / "centroid-margin")
+
+
+@pytest.mark.gpu
+def test_on_gpus_gradients_and_batch_statistics_are_those_of_one(tmp_path: Path) -> None:
+    start(2, "tests.lmle_core.training.together", str(tmp_path), "cuda")
+    alone = after_a_backward_pass(torch.device("cuda"))
+    first, second = (torch.load(tmp_path / f"backward-{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert first.keys() == second.keys() == alone.keys()
+    for name, value in alone.items():
+        assert torch.equal(first[name], second[name])
+        if name != "trunk.20.bias":
+            assert (first[name] - value).float().norm() <= BFLOAT16 * value.float().norm(), name
+
+
+@pytest.mark.gpu
+def test_a_process_of_the_agent_trains_on_its_gpu(faces_store: ImageStore, tmp_path: Path) -> None:
+    alone, started = (job_of("prior", faces_store, tmp_path, tmp_path / name) for name in ("alone", "started"))
+    alone.run(torch.device("cuda"), None)
+    (tmp_path / "job.json").write_text(started.model_dump_json())
+    start(1, "lmle_core.distributed.worker", job=str(tmp_path / "job.json"))
+    one, other = (json.loads((job.directory / "curves.json").read_text()) for job in (alone, started))
+    for first, second in zip(one, other, strict=True):
+        assert second == pytest.approx(first, rel=BFLOAT16)
 
 
 def test_more_processes_than_can_share_are_refused() -> None:
