@@ -83,6 +83,8 @@ def missing(records: Mapping[str, StudyRecord]) -> list[str]:
         unmade = [variant for variant in study.variants if variant not in record.comparisons]
         if unmade:
             found.append(f"Of the study {name}: the comparisons {', '.join(unmade)}. The record was made without them.")
+        if " --data " in record.command and name != "celeba":
+            found.append(f"Of the study {name}: images of its own for each seed. All have those of one folder.")
         if seen := seen_seeds(record):
             found.append(f"Of the study {name}: {seen}")
         for comparison, measured in record.comparisons.items():

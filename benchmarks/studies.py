@@ -98,6 +98,7 @@ def record_of(study: Study, workspace: Path, settings: list[str] | None = None) 
             f"seeds or one for all, got {runs}, {seeds}"
         )
     revisions, rules = ({name: each["made"][key] for name, each in parts.items()} for key in ("revision", "rules"))
+    folder = any(each["made"].get("folder") for each in parts.values())
     known = {method: METHODS[method].rules[0] for method in methods}
     if len(set(revisions.values())) > 1 or any(each != known for each in rules.values()):
         raise ValueError(
@@ -110,7 +111,7 @@ def record_of(study: Study, workspace: Path, settings: list[str] | None = None) 
             raise ValueError(f"{name}: it was made with other settings: name those of `lmle study` with --set")
     preset = load_config(study.preset, settings)
     return {
-        "command": _command(study, methods, None if own else len(fewest), settings),
+        "command": _command(study, methods, None if own else len(fewest), settings, folder),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "environment": {**environment(), "revision": next(iter(revisions.values())), "device": _device()},
         "study": {
@@ -183,10 +184,12 @@ def _methods(parts: Json, study: Study) -> tuple[str, ...]:
     return tuple(sorted(parts["trials"], key=lambda method: (method != reference, order.index(method))))
 
 
-def _command(study: Study, methods: tuple[str, ...], seeds: int | None, settings: list[str] | None) -> str:
+def _command(
+    study: Study, methods: tuple[str, ...], seeds: int | None, settings: list[str] | None, folder: bool
+) -> str:
     """What repeats the study; no path of the machine. `seeds` is the number that was given, if one was."""
     words = ["lmle", "study", study.name]
-    if study.name == "celeba":
+    if folder:
         words += ["--data", "DIR"]
     if methods != study.methods:
         words += ["--methods", ",".join(methods)]

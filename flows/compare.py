@@ -105,6 +105,7 @@ def compare(
         made = {
             "revision": git_revision(),
             "config": config.identity(),
+            "folder": config.data.directory is not None,
             "rules": {method.name: method.rules[0] for method in chosen},
         }
         published = publish_comparison(compared, study, made, workspace)

@@ -64,6 +64,7 @@ def leave(
     made = {
         "revision": "a" * 40,
         "config": find_study(name).configs()[name].identity(),
+        "folder": False,
         "rules": {key[0]: METHODS[key[0]].rules[0] for key in right},
     }
     publish_comparison(compared, name, made, workspace)

@@ -11,9 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import simplejpeg
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from lmle_core.celeba.facts import ATTRIBUTES
+from lmle_core.cores import cores
 from lmle_core.faces.anatomy import Anatomy, Pose, bounding_box, landmarks
 from lmle_core.faces.painting import paint
 from lmle_core.faces.person import person
@@ -25,7 +27,7 @@ JPEG_QUALITY = 90
 HELD_OUT = (0.1, 0.1)
 """Shares of the identities for validation and test."""
 
-_BLOCK = 1000
+_BLOCK = 500
 _LANDMARK_NAMES = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y"  # fmt: skip  # noqa: E501
 
 
@@ -95,7 +97,7 @@ def write_annotations(
 def write_faces(
     directory: Path, images: int, seed: int, label_noise: float, progress: Callable[[int], None] | None = None
 ) -> None:
-    """Write a whole data set, in this process.
+    """Write a whole data set, over all cores.
 
     Args:
         directory: the data set's folder.
@@ -105,9 +107,11 @@ def write_faces(
         progress: called with the number of images that are done, from time to time.
     """
     write_annotations(directory, images, seed, label_noise)
-    for start in range(0, images, _BLOCK):
-        block = range(start, min(start + _BLOCK, images))
-        write_images(directory, block, seed)
+    blocks = [range(start, min(start + _BLOCK, images)) for start in range(0, images, _BLOCK)]
+    written = Parallel(min(cores(), len(blocks)), return_as="generator")(
+        delayed(write_images)(directory, block, seed) for block in blocks
+    )
+    for block, _ in zip(blocks, written, strict=True):
         if progress is not None:
             progress(block.stop)
 
