@@ -23,11 +23,11 @@ angular margins up to 4,096 every 50 iterations, to move the centroids, and in `
 mined, each time. The weight decay was chosen once for all methods, on the accuracy of BCE, in the search for
 the recipe. What a method's settings change is in the table of what was tried."""
 
-_CHOSEN = """**What is chosen, and on what.** The settings of a method are chosen once, by the balanced accuracy of
-its own rule on the validation split of the first seed, among the trials listed below. Thresholds, the weights and
-biases of a calibration, and the number of neighbours and clusters are chosen on the validation split of each seed.
-Labels of the test split are looked at for scores alone, with one exception that favours the rivals: the best calibrated
-rival, and the rule that decided best, are picked by them."""
+_CHOSEN = """**What is chosen, and on what.** The settings of a method are chosen once, among the trials listed below,
+by the balanced accuracy of its own rule on the validation splits of the first seeds, meaned over as many as the table
+names. Thresholds, the weights and biases of a calibration, and the number of neighbours and clusters are chosen on the
+validation split of each seed. Labels of the test split are looked at for scores alone, with one exception that favours
+the rivals: the best calibrated rival, and the rule that decided best, are picked by them."""
 
 _SEEDS = """**What a seed draws.** Its own procedural faces, or its own rotations and backgrounds of the digits and
 which five of them are reduced; the initial weights, the batches and their augmentation. All methods of a seed share

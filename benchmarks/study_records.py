@@ -23,7 +23,8 @@ class Measured:
         name: of the comparison.
         settings: those in which it differs from the study's preset.
         comparison: estimates of all methods and rules.
-        trials: of each method, what was tried on the validation split of the first seed: `settings`, `validation`.
+        trials: of each method, what was tried: `settings`, mean `validation` of the first seeds, and `experiments`, one
+            a seed; records of before 2026-11-30 have one seed.
         rules: the own rule of each method, by which the validation split chose among its trials.
         samples: of each method and rule, by seed: `spread`, `seconds`, and `annotated` and `clean` balanced accuracy.
         taken_over: `date` and `revision` of the earlier record that it comes from; None: it is the record's own.
@@ -45,6 +46,11 @@ class Measured:
             samples.setdefault((sample["method"], sample["rule"]), {})[sample["seed"]] = sample
         comparison = _comparison(values["comparison"], samples)
         return cls(name, values["settings"], comparison, values["trials"], rules, samples, values.get("taken_over"))
+
+    @property
+    def trial_seeds(self) -> int:
+        """From how many seeds each trial was trained."""
+        return max(len(each.get("experiments", (None,))) for tried in self.trials.values() for each in tried)
 
     def per_seed(self, key: Key, name: str = "annotated") -> dict[int, float]:
         """Mean balanced accuracy, or another figure of the samples, by seed in the comparison's order."""

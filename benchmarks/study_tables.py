@@ -9,7 +9,7 @@ from benchmarks.goals import claims
 from benchmarks.study_records import Measured
 from lmle_core.comparison import Difference, Estimate, Key, Standing, paired
 from lmle_core.comparison.tables import COLUMNS
-from lmle_core.comparison.wording import markdown_table, percent, signed, signed_interval, title
+from lmle_core.comparison.wording import markdown_table, percent, seeds_text, signed, signed_interval, title
 from lmle_core.methods.catalogue import METHODS
 from lmle_core.methods.titles import RULE_TITLES, TITLES
 from lmle_core.studies import ABLATIONS
@@ -234,9 +234,9 @@ def parts_table(measured: Measured) -> str:
 
 
 def trials_table(measured: Iterable[Measured]) -> str:
-    """What was tried for each method, and how it did on the validation split of each comparison; the choice in bold."""
+    """What was tried for each method, and how it did on validation in each comparison; the choice in bold."""
     each = list(measured)
-    rows = [["method", "tried", *(one.name for one in each)]]
+    rows = [["method", "tried", *(f"{one.name}, {seeds_text(range(one.trial_seeds))}" for one in each)]]
     for method in dict.fromkeys(method for one in each for method in one.trials):
         tried = next(one.trials[method] for one in each if method in one.trials)
         settings = [_settings(trial["settings"]) for trial in tried]

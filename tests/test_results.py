@@ -32,7 +32,10 @@ RIGHT: dict[Key, float | np.ndarray] = {
     ("class-weighted", "half"): 0.7, ("triplet", "knn"): 0.6,
 }  # fmt: skip
 CONFIG = Config.model_validate({"evaluation": {"bootstrap": 100}})
-TRIALS = {"settings": {"loss.temperature": 0.1}, "validation": 0.8123456}, {"settings": {}, "validation": 0.9}
+TRIALS = (
+    {"settings": {"loss.temperature": 0.1}, "validation": 0.8123456, "experiments": ["a", "b"]},
+    {"settings": {}, "validation": 0.9, "experiments": ["c", "d"]},
+)
 
 
 def leave(
@@ -120,13 +123,15 @@ def test_a_record_holds_what_the_study_left_rounded(workspace: Path, tmp_path: P
     made = workspace / "comparisons" / "faces" / "made.json"
     before = made.read_text()
     config = load_config("study-faces", ["training.rounds=7"]).identity()
-    made.write_text(json.dumps({**json.loads(before), "config": config}))
+    made.write_text(json.dumps({**json.loads(before), "config": config, "folder": True}))
     path = keep(find_study("faces"), workspace, ["training.rounds=7"], tmp_path, note="The machine was busy.")
     made.write_text(before)
     assert results.machine(StudyRecord.load(path)).endswith("record.json`. The machine was busy.")
     record = json.loads(path.read_text())
     assert record["environment"]["revision"] == "a" * 40
-    assert record["command"] == ("lmle study faces --methods lmle,bce,class-weighted,triplet --set training.rounds=7")
+    assert record["command"] == (
+        "lmle study faces --data DIR --methods lmle,bce,class-weighted,triplet --set training.rounds=7"
+    )
     assert str(workspace) not in path.read_text()
     assert record["study"]["settings"]["training.rounds"] == 7
     left = json.loads((workspace / "comparisons" / "faces" / "comparison.json").read_text())
@@ -359,6 +364,7 @@ def test_the_page_names_what_is_not_shown_and_links_each_figure(
     assert "The comparison digits-0 was made of 3 seeds; 5 are meant." in not_shown
     assert "lmle study digits`." not in not_shown
     assert "CelebA was not run here" in page
+    assert "| method | tried | faces, 2 seeds |" in page
     assert " nan" not in page
     drawn = {f"results/{path.name}" for path in (tmp_path / "results").glob("*.png")}
     assert drawn == {part.split(")")[0] for part in page.split("](")[1:] if part.startswith("results/")}
