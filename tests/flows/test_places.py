@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prefect import task
 
-from flows.compare import _pool
+from flows.experiments import _pool
 from tasks import compare
 
 PLACES = ("cpu", "cuda:0", "cuda:1")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prefect import flow
 
-from flows.compare import Runs
+from flows.experiments import Runs
 from lmle_core.artefact import Reference, digest_of
 from lmle_core.config import load_config
 from lmle_core.methods.catalogue import METHODS
