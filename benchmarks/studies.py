@@ -99,6 +99,7 @@ def record_of(study: Study, workspace: Path, settings: list[str] | None = None) 
         )
     revisions, rules = ({name: each["made"][key] for name, each in parts.items()} for key in ("revision", "rules"))
     folder = any(each["made"].get("folder") for each in parts.values())
+    tried = max(len(each["experiments"]) for part in parts.values() for own in part["trials"].values() for each in own)
     known = {method: METHODS[method].rules[0] for method in methods}
     if len(set(revisions.values())) > 1 or any(each != known for each in rules.values()):
         raise ValueError(
@@ -111,7 +112,7 @@ def record_of(study: Study, workspace: Path, settings: list[str] | None = None) 
             raise ValueError(f"{name}: it was made with other settings: name those of `lmle study` with --set")
     preset = load_config(study.preset, settings)
     return {
-        "command": _command(study, methods, None if own else len(fewest), settings, folder),
+        "command": _command(study, methods, None if own else len(fewest), tried, settings, folder),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "environment": {**environment(), "revision": next(iter(revisions.values())), "device": _device()},
         "study": {
@@ -185,9 +186,18 @@ def _methods(parts: Json, study: Study) -> tuple[str, ...]:
 
 
 def _command(
-    study: Study, methods: tuple[str, ...], seeds: int | None, settings: list[str] | None, folder: bool
+    study: Study, methods: tuple[str, ...], seeds: int | None, tried: int, settings: list[str] | None, folder: bool
 ) -> str:
-    """What repeats the study; no path of the machine. `seeds` is the number that was given, if one was."""
+    """What repeats the study; no path of the machine.
+
+    Args:
+        study: which one.
+        methods: that were run.
+        seeds: the number that was given, if one was.
+        tried: by how many of them settings were chosen.
+        settings: as given with `--set`.
+        folder: whether its images are a folder's.
+    """
     words = ["lmle", "study", study.name]
     if folder:
         words += ["--data", "DIR"]
@@ -195,6 +205,8 @@ def _command(
         words += ["--methods", ",".join(methods)]
     if seeds is not None:
         words += ["--seeds", str(seeds)]
+    if tried != min(study.trial_seeds, seeds or study.seeds):
+        words += ["--trial-seeds", str(tried)]
     for setting in settings or []:
         words += ["--set", setting]
     return " ".join(words)

@@ -130,7 +130,7 @@ def test_a_record_holds_what_the_study_left_rounded(workspace: Path, tmp_path: P
     record = json.loads(path.read_text())
     assert record["environment"]["revision"] == "a" * 40
     assert record["command"] == (
-        "lmle study faces --data DIR --methods lmle,bce,class-weighted,triplet --set training.rounds=7"
+        "lmle study faces --data DIR --methods lmle,bce,class-weighted,triplet --trial-seeds 2 --set training.rounds=7"
     )
     assert str(workspace) not in path.read_text()
     assert record["study"]["settings"]["training.rounds"] == 7

@@ -63,6 +63,7 @@ def compare(
 def study(
     name: Annotated[str, typer.Argument(help="faces, digits, digits-90, faces-ablation, …")],
     seeds: Annotated[int | None, typer.Option(min=1, help="Instead of the study's own number.")] = None,
+    trial_seeds: Annotated[int | None, typer.Option(min=1, help="Likewise, for the choice of settings.")] = None,
     methods: Annotated[list[str] | None, typer.Option("--methods", "-m", help="Instead of the study's own.")] = None,
     data: DataFolder = None,
     settings: Settings = None,
@@ -77,7 +78,7 @@ def study(
         raise UsageError("the study of CelebA needs the data: lmle study celeba --data DIR")
     chosen = names(methods or found.methods)
     numbers = {comparison: seeds or found.seeds_of(comparison) for comparison in found.variants}
-    compare_here(found.configs(laid_over(settings, data, workspace)), chosen, numbers, found.trial_seeds)
+    compare_here(found.configs(laid_over(settings, data, workspace)), chosen, numbers, trial_seeds or found.trial_seeds)
 
 
 def join(
