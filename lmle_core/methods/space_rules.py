@@ -162,5 +162,5 @@ def _nearest(base: NDArray[np.float32], wanted: NDArray[np.float32], k: int, dev
 
         return np.asarray(faiss.knn(wanted, base, k, metric=faiss.METRIC_INNER_PRODUCT)[1])
     columns = torch.from_numpy(base).to(device).T
-    parts = [(part.to(device) @ columns).topk(k).indices.cpu() for part in torch.from_numpy(wanted).split(QUERIES)]
-    return torch.cat(parts).numpy()
+    blocks = (torch.from_numpy(wanted[low : low + QUERIES]).to(device) for low in range(0, len(wanted), QUERIES))
+    return torch.cat([(block @ columns).topk(k).indices.cpu() for block in blocks]).numpy()
