@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from lmle_core.cores import cores
@@ -32,8 +33,9 @@ def choose_device(name: str) -> torch.device:
 
 
 def set_threads(threads: int) -> None:
-    """Use that many CPU threads; 0: as many as this process may run on."""
+    """Use that many CPU threads, in torch, BLAS and OpenMP alike; 0: as many as this process may run on."""
     torch.set_num_threads(threads or cores())
+    threadpool_limits(threads or cores())
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,7 @@ def run_experiment(
     train, valid, test = (outputs_of(network, store, store.rows(split), device) for split in (TRAIN, VALID, TEST))
     classes = class_count(store.labels)
     shares = class_shares(train.labels, classes).astype(np.float32)
+    spread_of_all = float(spread([valid.embeddings]).min()) if method.embeds else None
     rows = store.rows(TEST)
     truth = Truth(
         test.labels,
@@ -106,7 +107,7 @@ def run_experiment(
             ranking=rank(truth.labels, on_test),
             ranking_clean=None if clean is None else rank(clean, on_test),
             validation=mean_balanced_accuracy(valid.labels, on_valid),
-            spread=float(spread([valid.embeddings]).min()) if method.embeds else None,
+            spread=spread_of_all,
             seconds=seconds,
             images_seen=seen,
             predictions=decided,

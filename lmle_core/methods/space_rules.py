@@ -11,13 +11,14 @@ from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
 from lmle_core.methods.outputs import Outputs, Rule, Scorer
 from lmle_core.odds import without_absent
+from lmle_core.threads import in_threads
 
 NEIGHBOURS = (5, 20, 50, 200)
 PENALTIES = (0.01, 0.1, 1.0)
 """C of the support vector machine."""
 SVM_ITERATIONS = 2000
-SVM_IMAGES = 20_000
-"""Training images at most, evenly spaced, that it is fitted to: it takes a fit for each attribute and penalty."""
+SVM_IMAGES = 12_000
+"""Training images at most, evenly spaced, that it is fitted to: a fit of each attribute and penalty takes seconds."""
 QUERIES = 4096
 """Whose neighbours are looked for at a time on a GPU."""
 
@@ -130,14 +131,18 @@ def _machines(train: Outputs, shares: NDArray[np.float32], penalty: float, seed:
     scale = np.float32(np.sqrt(features.shape[1]))
     weights = np.zeros((*shares.shape, features.shape[1]), np.float32)
     biases = np.zeros(shares.shape, np.float32)
-    for a, labels in enumerate(truth.T):
-        present = np.unique(labels)
+
+    def fit(a: int) -> None:
+        present = np.unique(truth[:, a])
         if len(present) < 2:
-            continue
+            return
         machine = LinearSVC(C=penalty, dual="auto", max_iter=SVM_ITERATIONS, random_state=seed)
-        machine.fit(features * scale, labels)
+        machine.fit(features * scale, truth[:, a])
         rows = present if len(present) > 2 else present[1:]  # of two classes, scikit-learn gives the second one's plane
         weights[a, rows], biases[a, rows] = machine.coef_ * scale, machine.intercept_
+
+    for _ in in_threads(fit, range(truth.shape[1]), torch.device("cpu")):
+        pass
 
     def over(outputs: Outputs) -> NDArray[np.float32]:
         flat = outputs.features @ weights.reshape(-1, weights.shape[2]).T

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
-from lmle_core.device import DeviceImages, Places, augment, choose_device, seeded_generator
+from lmle_core.device import DeviceImages, Places, augment, choose_device, seeded_generator, set_threads
 from lmle_core.store import ImageStore
 
 
@@ -78,3 +79,13 @@ def test_places_on_a_device_that_is_not_there_are_refused(monkeypatch: pytest.Mo
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(ValueError, match="this machine has 1 CUDA devices"):
         Places.of("cuda:1", 2)
+
+
+def test_threads_are_those_of_every_library() -> None:
+    before = torch.get_num_threads()
+    try:
+        set_threads(1)
+        assert torch.get_num_threads() == 1
+        assert {pool["num_threads"] for pool in threadpool_info()} == {1}
+    finally:
+        set_threads(before)

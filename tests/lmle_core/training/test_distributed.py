@@ -120,7 +120,12 @@ def trained(faces_store: ImageStore, tmp_path_factory: pytest.TempPathFactory) -
 def start(processes: int, module: str, *words: str, job: str = "the test's") -> None:
     """Run a module in processes of an agent, as `launch` does, until all have ended well."""
     options = ["--standalone", f"--nproc-per-node={processes}", "-m", module, *words]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), JOB: job, "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
+        JOB: job,
+        "OMP_NUM_THREADS": "1",
+    }
     ended = subprocess.run(
         [sys.executable, "-m", "lmle_core.distributed.agent", *options],
         env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=500,
