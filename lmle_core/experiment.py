@@ -80,7 +80,7 @@ def run_experiment(
     train, valid, test = (outputs_of(network, store, store.rows(split), device) for split in (TRAIN, VALID, TEST))
     classes = class_count(store.labels)
     shares = class_shares(train.labels, classes).astype(np.float32)
-    spread_of_all = float(spread([valid.embeddings]).min()) if method.embeds else None
+    least_spread = float(spread([valid.embeddings]).min()) if method.embeds else None
     rows = store.rows(TEST)
     truth = Truth(
         test.labels,
@@ -107,7 +107,7 @@ def run_experiment(
             ranking=rank(truth.labels, on_test),
             ranking_clean=None if clean is None else rank(clean, on_test),
             validation=mean_balanced_accuracy(valid.labels, on_valid),
-            spread=spread_of_all,
+            spread=least_spread,
             seconds=seconds,
             images_seen=seen,
             predictions=decided,
