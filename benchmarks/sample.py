@@ -1,10 +1,9 @@
 """What the stages are measured on, made once in a folder: files, store, a briefly trained network, embeddings."""
 
 import os
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from lmle_core.clusters import Clusters, cluster
 from lmle_core.config import Config
 from lmle_core.cores import cores
 from lmle_core.device import DeviceImages, augment, choose_device, seeded_generator
-from lmle_core.faces import file_name, write_annotations, write_images
+from lmle_core.faces import file_name, write_all_images, write_annotations
 from lmle_core.features import BATCH
 from lmle_core.ingest import ingest_over
 from lmle_core.kmeans import ArrayRows
@@ -27,7 +26,6 @@ from lmle_core.prior import class_count, make_prior
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
 from lmle_core.training import train_round
 
-SPAN = 250
 SHIFT = 0.06
 
 
@@ -141,11 +139,7 @@ class Sample:
         directory = self.folder / "drawn"
         whole = directory / "whole"
         if not whole.exists():
-            spans = [range(low, min(low + SPAN, self.scale.faces)) for low in range(0, self.scale.faces, SPAN)]
-            with ProcessPoolExecutor(self.threads, mp_context=get_context("spawn")) as pool:
-                list(
-                    pool.map(write_images, *zip(*((directory, span, self.config.seed) for span in spans), strict=True))
-                )
+            write_all_images(directory, self.scale.faces, self.config.seed)
             whole.touch()
         return directory
 

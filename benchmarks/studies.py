@@ -8,7 +8,7 @@ import argparse
 import datetime
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ def record_of(study: Study, workspace: Path, settings: list[str] | None = None) 
         )
     revisions, rules = ({name: each["made"][key] for name, each in parts.items()} for key in ("revision", "rules"))
     folder = any(each["made"].get("folder") for each in parts.values())
-    tried = max(len(each["experiments"]) for part in parts.values() for own in part["trials"].values() for each in own)
+    tried = max(trial_seeds(each["trials"]) for each in parts.values())
     known = {method: METHODS[method].rules[0] for method in methods}
     if len(set(revisions.values())) > 1 or any(each != known for each in rules.values()):
         raise ValueError(
@@ -153,6 +153,11 @@ def changed(config: Config, base: Config) -> Json:
         for key, value in values.items()
         if value != theirs[section][key]
     }
+
+
+def trial_seeds(trials: Mapping[str, Sequence[Mapping[str, Any]]]) -> int:
+    """From how many seeds each trial was trained, by what was tried of each method."""
+    return max(len(each.get("experiments", (None,))) for tried in trials.values() for each in tried)
 
 
 def rounded(value: Any) -> Any:

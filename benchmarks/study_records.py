@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.studies import RECORDS
+from benchmarks.studies import RECORDS, trial_seeds
 from lmle_core.comparison import Comparison, Difference, Estimate, Key, Standing, Wins
 
 Json = Mapping[str, Any]
@@ -50,7 +50,7 @@ class Measured:
     @property
     def trial_seeds(self) -> int:
         """From how many seeds each trial was trained."""
-        return max(len(each.get("experiments", (None,))) for tried in self.trials.values() for each in tried)
+        return trial_seeds(self.trials)
 
     def per_seed(self, key: Key, name: str = "annotated") -> dict[int, float]:
         """Mean balanced accuracy, or another figure of the samples, by seed in the comparison's order."""

@@ -15,7 +15,15 @@ images with `label_noise` 0.05 and 2,000 held-out ones with clean labels: mean b
 One seed says nothing of the spread between seeds. The CNN is far from converged: 500 steps.
 """
 
-from lmle_core.faces.files import file_name, partition, render, write_annotations, write_faces, write_images
+from lmle_core.faces.files import (
+    file_name,
+    partition,
+    render,
+    write_all_images,
+    write_annotations,
+    write_faces,
+    write_images,
+)
 from lmle_core.faces.population import Population, draw_attributes, draw_population, mislabel
 
 __all__ = [
@@ -26,6 +34,7 @@ __all__ = [
     "mislabel",
     "partition",
     "render",
+    "write_all_images",
     "write_annotations",
     "write_faces",
     "write_images",

@@ -97,7 +97,7 @@ def write_annotations(
 def write_faces(
     directory: Path, images: int, seed: int, label_noise: float, progress: Callable[[int], None] | None = None
 ) -> None:
-    """Write a whole data set, over all cores.
+    """Write a whole data set.
 
     Args:
         directory: the data set's folder.
@@ -107,6 +107,11 @@ def write_faces(
         progress: called with the number of images that are done, from time to time.
     """
     write_annotations(directory, images, seed, label_noise)
+    write_all_images(directory, images, seed, progress)
+
+
+def write_all_images(directory: Path, images: int, seed: int, progress: Callable[[int], None] | None = None) -> None:
+    """Write the JPEG files of a whole data set, over all cores. Arguments as of `write_faces`."""
     blocks = [range(start, min(start + _BLOCK, images)) for start in range(0, images, _BLOCK)]
     written = Parallel(min(cores(), len(blocks)), return_as="generator")(
         delayed(write_images)(directory, block, seed) for block in blocks

@@ -52,9 +52,8 @@ def train_rounds(
             train_round(number, store, clusters, before, config, device, partial, table, progress)  # noqa: B023
 
         network = _once(directory / f"round-{number}", train)
-        if number == config.training.rounds:
-            break
-        features = encoded(store, rows, network, "embeddings", device)
+        if number < config.training.rounds:
+            features = encoded(store, rows, network, "embeddings", device)
     return network
 
 
