@@ -46,6 +46,16 @@ class SingleThreaded(WorkerPlugin):  # type: ignore[misc]
             sys.modules["torch"].set_num_threads(1)
 
 
+class WithoutHeartbeatErrors(WorkerPlugin):  # type: ignore[misc]
+    """Keeps an owned worker from logging a heartbeat that its scheduler, which ends with it, no longer answers."""
+
+    name = "lmle-without-heartbeat-errors"
+
+    def setup(self, worker: Worker) -> None:
+        """Called in the worker."""
+        logging.getLogger("distributed.worker").addFilter(lambda record: "during heartbeat" not in record.getMessage())
+
+
 def address_of(engines: Engines) -> str | None:
     """The scheduler that is to be used: `engines.dask_address`, else LMLE_DASK_ADDRESS; None: a cluster of its own."""
     return engines.dask_address or os.environ.get(ADDRESS_VARIABLE) or None
@@ -101,6 +111,7 @@ def dask_client(engines: Engines, *, own: bool = False) -> Iterator[Client]:
     try:
         with Client(cluster) as client:
             client.register_plugin(SingleThreaded())
+            client.register_plugin(WithoutHeartbeatErrors())
             yield client
     finally:
         with suppress(TimeoutError):

@@ -1,11 +1,13 @@
 """The Dask cluster of a run: its own, single-threaded and gone afterwards, or one at an address, left running."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
 
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Worker
+from distributed.comm import CommClosedError
 
 from lmle_core.config import Engines
 from tasks import dask_cluster
@@ -53,6 +55,26 @@ def test_an_own_cluster_has_single_threaded_processes_and_ends_with_the_context(
         assert all(worker["memory_limit"] == 3 * 2**30 for worker in client.scheduler_info()["workers"].values())
     assert not any(alive(pid) for pid in pids)
     assert capfd.readouterr() == ("", "")
+
+
+async def unanswered_heartbeat(dask_worker: Worker) -> None:
+    """What a worker does whose scheduler closes while a heartbeat is on its way, and another error."""
+
+    async def closed(**_: object) -> None:
+        raise CommClosedError("Stream is closed")
+
+    dask_worker.scheduler.heartbeat_worker = closed
+    await dask_worker.heartbeat()
+    del dask_worker.scheduler.heartbeat_worker
+    logging.getLogger("distributed.worker").error("something else")
+
+
+def test_an_unanswered_heartbeat_of_an_own_worker_is_no_error(capfd: pytest.CaptureFixture[str]) -> None:
+    with dask_client(OWN) as client:
+        client.run(unanswered_heartbeat)
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 2, lines
+    assert all(line.endswith("something else") for line in lines)
 
 
 def test_a_cluster_at_an_address_is_used_and_left_running(
