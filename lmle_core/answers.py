@@ -7,10 +7,10 @@ from typing import Self
 
 import numpy as np
 
+from lmle_core.artefact import fsync
 from lmle_core.classifier import Classifier
 from lmle_core.features import BATCH
 from lmle_core.image_sets import ImagePart
-from lmle_core.shards import fsync
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,7 @@ def write_atomically(path: Path, text: str) -> None:
     """Replace a file's content so that a reader, or a crash, sees the old or the new one whole."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text)
-    _fsync(partial)
+    fsync(partial)
     partial.replace(path)
 
 
@@ -200,7 +200,7 @@ def settle(partial: Path, directory: Path) -> None:
     if directory.exists():  # present but without a valid marker
         shutil.rmtree(directory)
     partial.rename(directory)
-    _fsync(directory.parent)
+    fsync(directory.parent)
 
 
 def lock(directory: Path) -> FileLock:
@@ -216,11 +216,12 @@ def lock_file(directory: Path) -> Path:
 
 def _fsync_tree(directory: Path) -> None:
     for path in sorted(directory.rglob("*")):
-        _fsync(path)
-    _fsync(directory)
+        fsync(path)
+    fsync(directory)
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """See that a file, or a directory's entries, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lmle_core.artefact import write_atomically
 from lmle_core.bootstrap import mean_balanced_accuracy
 from lmle_core.comparison.experiment import Experiment, Truth
 from lmle_core.comparison.ranking import rank
@@ -210,5 +211,6 @@ def _seconds(directory: Path, taken: float) -> float:
     """Seconds of training, of all attempts that ended by themselves or by an exception."""
     path = directory / SECONDS
     before = json.loads(path.read_text()) if path.exists() else 0.0
-    path.write_text(json.dumps(round(before + taken, 3)))
-    return float(json.loads(path.read_text()))
+    seconds = float(round(before + taken, 3))
+    write_atomically(path, json.dumps(seconds))
+    return seconds

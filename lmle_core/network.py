@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lmle_core.artefact import fsync, write_atomically
 from lmle_core.spelling import did_you_mean
 
 SIX_LAYER = "six-layer"
@@ -109,10 +110,11 @@ def build_network(spec: NetworkSpec, seed: int) -> Network:
 
 
 def save_network(network: Network, directory: Path) -> None:
-    """Write `model.safetensors` and `model.json` into a directory."""
+    """Write `model.safetensors` and `model.json` into a directory; the second, whole, says that both are there."""
     state = {name: value.detach().contiguous().cpu() for name, value in network.state_dict().items()}
     save_file(state, directory / WEIGHTS)
-    (directory / "model.json").write_text(json.dumps(asdict(network.spec), indent=1))
+    fsync(directory / WEIGHTS)
+    write_atomically(directory / "model.json", json.dumps(asdict(network.spec), indent=1))
 
 
 def load_network(directory: Path, device: torch.device | str = "cpu") -> Network:

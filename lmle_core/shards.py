@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ import numpy as np
 import zarr
 from filelock import FileLock
 
-from lmle_core.artefact import write_atomically
+from lmle_core.artefact import fsync, write_atomically
 from lmle_core.celeba.images import Images, open_images
 from lmle_core.decode import Geometry, load
 from lmle_core.earlier import Earlier, EarlierImages
@@ -154,12 +153,6 @@ def _read(reader: Images, name: str) -> bytes:
         return reader.read(name)
     except (zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"damaged in the archive: {error}") from None
-
-
-def fsync(path: Path) -> None:
-    """See that a file is on the disk."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def has_chunk(partial: Path, images: zarr.Array[Any], shard: int) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from distributed import Client, as_completed
 from filelock import FileLock
 
-from lmle_core.artefact import Reference, code_version, stage_key
+from lmle_core.artefact import Reference, code_version, fsync, stage_key
 from lmle_core.celeba.checksums import check_sums
 from lmle_core.celeba.folders import read_folders
 from lmle_core.celeba.images import FOLDER
@@ -20,7 +20,7 @@ from lmle_core.earlier import find_earlier, find_previous
 from lmle_core.ingest import check_quarantine, create_store, parts, publish, read_quarantine
 from lmle_core.location import Location
 from lmle_core.room import check_room
-from lmle_core.shards import fsync, ingest_shard
+from lmle_core.shards import ingest_shard
 from lmle_core.store import ImageStore, chunk_bytes, chunk_file
 from tasks.progress import say, stage_ended
 from tasks.storage import make_shared

@@ -1,6 +1,7 @@
 """An experiment: its scores are those of its predictions, its seed decides everything, and an interrupt nothing."""
 
 import json
+import resource
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from lmle_core.comparison.experiment import Experiment, Truth
 from lmle_core.config import Config, ConfigError, parse_config
@@ -184,6 +186,22 @@ def test_an_interrupted_experiment_ends_as_an_undisturbed_one(
     weights = [(network_of(each) / "model.safetensors").read_bytes() for each in (directory, run_again)]
     assert weights[0] == weights[1]
     assert not list(run_again.rglob("checkpoint.pt"))
+
+
+@pytest.mark.parametrize("room", [0, 500, 20_000])
+def test_an_experiment_that_a_full_disk_ended_goes_on(
+    room: int, method: Method, directory: Path, faces_store: ImageStore, tmp_path: Path
+) -> None:
+    """A disk that is full is one on which no file becomes larger than so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with pytest.raises((OSError, RuntimeError, SafetensorError)):
+            run(method, faces_store, tmp_path / "experiment")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    for rule, found in run(method, faces_store, tmp_path / "experiment").items():
+        assert np.array_equal(found.predictions, Experiment.load(directory, rule).predictions)
 
 
 def test_every_method_forwards_the_same_number_of_images(
