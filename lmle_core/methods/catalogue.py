@@ -78,7 +78,7 @@ _TABLE = {"quintuplets.mode": "table"}
 _REPAIRED = {**_TABLE, "quintuplets.subset": 1.0, "quintuplets.redraw": 100}
 _CENTROIDS = {"loss.kind": "centroid-margin"}
 _ALL = (
-    _lmle("lmle", "LMLE", *({"loss.embedding_weight": weight} for weight in (0.3, 0.1, 1.0))),
+    _lmle("lmle", "LMLE", *_tried("loss.embedding_weight", 0.3, 0.1)),
     Method(
         "bce", "BCE", "Liu et al., ICCV 2015 (ANet), its stand-in",
         (*THRESHOLDS, "features-clusters", "features-nearest-mean", "svm"), RATES, cross_entropy.plain,
