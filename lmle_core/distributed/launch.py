@@ -20,6 +20,8 @@ RESTARTS = 3
 """Times that a training goes on from its checkpoint after one of its processes has died."""
 RENDEZVOUS = "lmle"
 GRACE = 20.0
+QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR", "LOGLEVEL": "ERROR"}
+"""Of torch and its agent, for whom it is a warning with a C++ stack that a node left at the end of a training."""
 Child = subprocess.Popen[str]
 
 
@@ -69,7 +71,7 @@ def agent(
 ) -> Iterator[subprocess.Popen[str]]:
     """An agent on this machine as a child, which ends with the context; only that of the run's machine has the job."""
     with TemporaryDirectory(prefix="lmle-training-") as scratch:
-        environment = {"OMP_NUM_THREADS": "1", **os.environ, PARENT: str(os.getpid())}
+        environment = {"OMP_NUM_THREADS": "1", **QUIET, **os.environ, PARENT: str(os.getpid())}
         # Else processes that are started anew meet in the store of those that died, and wait at their old addresses.
         environment["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
         if job is not None:

@@ -203,18 +203,25 @@ def test_a_killed_process_is_started_again_and_nothing_is_lost(
     assert same_files(tmp_path / "softmax-ratio", trained.together / "softmax-ratio")
 
 
-def test_two_nodes_train_as_two_processes(trained: Trained, faces_store: ImageStore, tmp_path: Path) -> None:
+def test_two_nodes_train_as_two_processes(
+    trained: Trained, faces_store: ImageStore, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     meeting = f"127.0.0.1:{free_ports('127.0.0.1', 1)[0]}"
     code = f"from lmle_core.distributed.launch import join; join({meeting!r}, 2, 1, print)"
-    lent = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)})
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    lent = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
     try:
         carry_out(job_of("centroid-margin", faces_store, trained.alone, tmp_path, nodes=2, rendezvous=meeting))
+        assert lent.stdout is not None
+        said = [lent.stdout.readline() for _ in range(2)]
     finally:
         family = psutil.Process(lent.pid).children(recursive=True)
         lent.kill()  # however it ends, what it has started ends too
         lent.wait()
         _, left = psutil.wait_procs(family, 60)
     assert not left
+    assert said == [f"waiting for a training at {meeting}\n", "a training is done\n"]
+    assert capfd.readouterr().err == ""  # the end of the other node's store is no news
     assert same_files(tmp_path / "centroid-margin", trained.together / "centroid-margin")
 
 
