@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -203,26 +205,55 @@ def test_a_killed_process_is_started_again_and_nothing_is_lost(
     assert same_files(tmp_path / "softmax-ratio", trained.together / "softmax-ratio")
 
 
-def test_two_nodes_train_as_two_processes(
-    trained: Trained, faces_store: ImageStore, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    meeting = f"127.0.0.1:{free_ports('127.0.0.1', 1)[0]}"
+@contextmanager
+def lent_node(meeting: str) -> Iterator[subprocess.Popen[str]]:
+    """A node that `lmle join` lends to whoever meets there; however it ends, what it has started ends too."""
     code = f"from lmle_core.distributed.launch import join; join({meeting!r}, 2, 1, print)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     lent = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
     try:
+        yield lent
+    finally:
+        family = psutil.Process(lent.pid).children(recursive=True)
+        lent.kill()
+        lent.communicate()
+        _, left = psutil.wait_procs(family, 60)
+    assert not left
+
+
+def test_two_nodes_train_as_two_processes(
+    trained: Trained, faces_store: ImageStore, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    meeting = f"127.0.0.1:{free_ports('127.0.0.1', 1)[0]}"
+    with lent_node(meeting) as lent:
         carry_out(job_of("centroid-margin", faces_store, trained.alone, tmp_path, nodes=2, rendezvous=meeting))
         assert lent.stdout is not None
         said = [lent.stdout.readline() for _ in range(2)]
-    finally:
-        family = psutil.Process(lent.pid).children(recursive=True)
-        lent.kill()  # however it ends, what it has started ends too
-        lent.wait()
-        _, left = psutil.wait_procs(family, 60)
-    assert not left
     assert said == [f"waiting for a training at {meeting}\n", "a training is done\n"]
-    assert capfd.readouterr().err == ""  # the end of the other node's store is no news
+    assert capfd.readouterr().err == ""
     assert same_files(tmp_path / "centroid-margin", trained.together / "centroid-margin")
+
+
+def test_a_node_says_that_the_one_of_the_run_is_gone_without_a_stack_of_cpp(
+    trained: Trained, faces_store: ImageStore, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    killed: list[psutil.Process] = []
+
+    def progress(done: int, total: int) -> None:
+        if not killed:
+            own = [each for each in psutil.Process().children() if "lmle_core.distributed.agent" in each.cmdline()]
+            killed.extend(own)
+            own[0].kill()
+
+    meeting = f"127.0.0.1:{free_ports('127.0.0.1', 1)[0]}"
+    with lent_node(meeting) as lent:
+        with pytest.raises(RuntimeError, match="their agent ended with -9"):
+            job = job_of("centroid-margin", faces_store, trained.alone, tmp_path, nodes=2, rendezvous=meeting)
+            carry_out(job, progress)
+        assert lent.stdout is not None
+        said = [lent.stdout.readline() for _ in range(2)]
+    assert said[1].startswith("the nodes did not meet: ")
+    assert "frame #" not in capfd.readouterr().err
 
 
 @pytest.mark.gpu
