@@ -26,7 +26,7 @@ def locate(place: object) -> Path | UPath:
     Raises:
         ValueError: for what is neither, and for an unknown protocol.
     """
-    if not isinstance(place, str | Path | UPath):
+    if not isinstance(place, str | Path | UPath) or place == "":
         raise ValueError(f"expected a path or a URL, found {place!r}")
     path = UPath(place)
     if path.protocol in ("", "file", "local"):

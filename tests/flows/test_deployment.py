@@ -22,7 +22,7 @@ def test_a_deployment_holds_its_preset(deployment: str, preset: str) -> None:
 
 def test_nothing_is_tied_to_a_machine() -> None:
     full = _deployments()["full"]
-    assert full["parameters"]["directory"] == "celeba"
+    assert full["parameters"]["directory"] == "{{ $LMLE_DATA }}"
     assert full["parameters"] == _deployments()["weekly"]["parameters"]
     assert all(each["work_pool"] == {"name": "lmle"} for each in _deployments().values())
     assert not [word for word in (ROOT / "prefect.yaml").read_text().split() if word.startswith("/")]
@@ -58,3 +58,13 @@ def test_wrong_parameters_are_refused_by_name(parameters: dict[str, Any], messag
 
     with pytest.raises(ValidationError, match=message):
         validate(parameters, lmle.parameters.model_dump(), raise_on_error=True, ignore_required=True)
+
+
+def test_a_run_that_was_told_no_folder_is_refused() -> None:
+    """As where LMLE_DATA was not set when it was deployed: never procedural faces in the folder's place."""
+    from prefect.exceptions import ParameterTypeError
+
+    from flows.retrain import retrain
+
+    with pytest.raises(ParameterTypeError, match="directory.*expected a path or a URL, found ''"):
+        retrain.validate_parameters({"directory": ""})

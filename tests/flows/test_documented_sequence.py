@@ -5,6 +5,7 @@ The tests are in its order: each needs what the ones before it have left.
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,10 @@ def test_the_schedule_is_told_where_the_images_are_and_stays_paused(commands: Co
 
     before, schedule = weekly()
     commands.prefect("deployment", "schedule", "pause", "retrain/weekly", schedule["id"])
-    commands.prefect("deploy", "--no-prompt", "--name", "weekly", "--param", "directory=/data/celeba")
+    told = replace(commands, environment={**commands.environment, "LMLE_DATA": "/data/celeba"})
+    told.prefect("deploy", "--all")
     after, same = weekly()
-    assert after == {**before, "directory": "/data/celeba"}
+    assert (before["directory"], after) == ("", {**before, "directory": "/data/celeba"})
     assert (same["id"], same["active"], same["schedule"]) == (schedule["id"], False, schedule["schedule"])
 
 

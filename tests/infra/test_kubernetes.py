@@ -159,6 +159,7 @@ def test_the_worker_runs_what_the_service_runs() -> None:
     pod["PREFECT_WORKER_QUERY_SECONDS"] = str(worker["config"]["queryInterval"])
     arguments, variables = service.process("worker", pod)
     del variables["PATH"]  # the image's own is right
+    assert pod.pop("LMLE_DATA").startswith("/workspace/")  # for `prefect deploy`
     assert pod == variables
     chosen = (worker["config"]["workPool"], worker["config"]["name"])
     assert arguments == ("-m", "prefect", "worker", "start", "--pool", chosen[0], "--name", chosen[1])
