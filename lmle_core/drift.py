@@ -24,7 +24,7 @@ class AttributeDrift:
         attribute: its name.
         known_rate: share of its last class (the positives of a binary attribute) in training.
         new_rate: likewise among the new images.
-        z: of the difference of the two shares; about 0 ± 1 without drift.
+        z: of the difference of the two shares; at most about 0 ± 1 without drift.
         label_psi: population stability index of the classes.
         cluster_psi: likewise of the shares of images nearest to each centroid.
         mean_shift: distance of the mean embeddings, 0 to 2.
@@ -136,14 +136,16 @@ def compare(known: TrainingProfile, new: TrainingProfile, threshold: float) -> D
                 attribute=attribute,
                 known_rate=float(before),
                 new_rate=float(after),
-                z=z_of_shares(*((int(counts[-1]), int(counts.sum())) for counts in tables["labels"])),
+                z=z_of_shares(float(before), float(after), known.people, new.people),
                 label_psi=indices["labels"],
                 cluster_psi=indices["clusters"],
                 mean_shift=float(shifts[a]),
                 known_spread=float(known.spreads[a]),
                 new_spread=float(new.spreads[a]),
                 warnings=tuple(
-                    name for name, counts in tables.items() if indices[name] > max(threshold, by_chance(*counts))
+                    name
+                    for name, counts in tables.items()
+                    if indices[name] > max(threshold, by_chance(len(counts[0]), known.people, new.people))
                 ),
             )
         )
@@ -168,8 +170,13 @@ def stability_index(known: NDArray[np.int64], new: NDArray[np.int64]) -> float:
     return float(((q - p) * np.log(q / p)).sum())
 
 
-def by_chance(known: NDArray[np.int64], new: NDArray[np.int64]) -> float:
+def by_chance(cells: int, known: int, new: int) -> float:
     """The index that two samples of one population exceed once in 1,000 times: (1/n + 1/m) χ²(K − 1).
+
+    Args:
+        cells: K, of the two tables.
+        known: n, how many are independent: people, whose images are not.
+        new: m, likewise.
 
     Source: Yurdakul, Statistical properties of population stability index, Western Michigan University, 2018.
 
@@ -177,16 +184,14 @@ def by_chance(known: NDArray[np.int64], new: NDArray[np.int64]) -> float:
     """
     from scipy.stats import chi2  # slow to import
 
-    if len(known) < 2:
-        return 0.0
-    return float((1 / known.sum() + 1 / new.sum()) * chi2.ppf(CHANCE, len(known) - 1))
+    return float((1 / known + 1 / new) * chi2.ppf(CHANCE, cells - 1)) if cells > 1 else 0.0
 
 
-def z_of_shares(known: tuple[int, int], new: tuple[int, int]) -> float:
-    """Difference of two shares (counted, of), in units of its pooled deviation; 0 where all or none is counted."""
-    pooled = (known[0] + new[0]) / (known[1] + new[1])
-    variance = pooled * (1 - pooled) * (1 / known[1] + 1 / new[1])
-    return (new[0] / new[1] - known[0] / known[1]) / math.sqrt(variance) if variance > 0 else 0.0
+def z_of_shares(before: float, after: float, known: int, new: int) -> float:
+    """Difference of two shares, in units of its pooled deviation among so many people; 0 where both are 0 or 1."""
+    pooled = (known * before + new * after) / (known + new)
+    variance = pooled * (1 - pooled) * (1 / known + 1 / new)
+    return (after - before) / math.sqrt(variance) if variance > 0 else 0.0
 
 
 def _row(drift: AttributeDrift) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class TrainingProfile:
         means: float64 (A, d), the mean of the embeddings, which have unit length.
         occupancy: int64 (T,), images whose nearest centroid of its attribute it is; in the index's order.
         offsets: int64 (A + 1,), of the centroids of each attribute.
+        people: how many persons they show; n where that is not known.
     """
 
     attributes: tuple[str, ...]
@@ -37,6 +38,7 @@ class TrainingProfile:
     means: NDArray[np.float64]
     occupancy: NDArray[np.int64]
     offsets: NDArray[np.int64]
+    people: int
 
     @classmethod
     def of(cls, store: ImageStore, rows: np.ndarray, embedded: Iterable[np.ndarray], index: CentroidIndex) -> Self:
@@ -73,6 +75,7 @@ class TrainingProfile:
             means=total / max(1, seen),
             occupancy=occupancy,
             offsets=index.offsets,
+            people=len(rows) if store.identity is None else len(np.unique(store.identity[rows])),
         )
 
     @classmethod
@@ -105,7 +108,9 @@ class TrainingProfile:
             return None
         with np.load(directory / FILE) as arrays:
             values = dict(arrays)
-        return cls(**{**values, "attributes": tuple(str(name) for name in values["attributes"])})
+        attributes = tuple(str(name) for name in values.pop("attributes"))
+        people = int(values.pop("people", len(values["names"])))  # an earlier lmle did not count them
+        return cls(attributes, **values, people=people)
 
 
 def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:

@@ -66,22 +66,22 @@ def test_the_index_and_z_of_tables_made_by_hand() -> None:
     assert stability_index(known, known) == 0
     assert math.isfinite(stability_index(np.array([5, 0]), np.array([0, 5])))
     pooled = math.sqrt(0.3 * 0.7 * (1 / 100 + 1 / 100))
-    assert z_of_shares((20, 100), (40, 100)) == pytest.approx(0.2 / pooled)
-    assert z_of_shares((0, 100), (0, 50)) == 0
-    assert by_chance(np.array([100]), np.array([100])) == 0
+    assert z_of_shares(0.2, 0.4, 100, 100) == pytest.approx(0.2 / pooled)
+    assert z_of_shares(0, 0, 100, 50) == 0
+    assert by_chance(1, 100, 100) == 0
 
 
 def test_chance_alone_exceeds_its_bound_about_once_in_a_thousand() -> None:
     rng = np.random.default_rng(2)
     shares = np.array([0.3, 0.3, 0.2, 0.2])
     tables = [(rng.multinomial(2000, shares), rng.multinomial(400, shares)) for _ in range(4000)]
-    bound = by_chance(*tables[0])
+    bound = by_chance(4, 2000, 400)
     found = np.array([stability_index(*pair) for pair in tables])
     assert (found > bound).sum() <= 12  # 4 are expected
     assert (found > bound / 2).sum() > 12
 
 
-def profile(n: int, rates: tuple[float, ...] = (0.5, 0.3, 0.1), moved: float = 0.0) -> TrainingProfile:
+def profile(n: int, rates: tuple[float, ...] = (0.5, 0.3, 0.1), moved: float = 0.0, people: int = 0) -> TrainingProfile:
     """Images with those rates; a share `moved` of them is near another centroid of the last attribute."""
     cells = [[n // 2, n - n // 2], [n // 3, n // 3, n - 2 * (n // 3)], [n - round(moved * n), round(moved * n), 0, 0]]
     return TrainingProfile(
@@ -91,7 +91,16 @@ def profile(n: int, rates: tuple[float, ...] = (0.5, 0.3, 0.1), moved: float = 0
         means=np.tile([0.6, 0.0], (3, 1)),
         occupancy=np.concatenate(cells),
         offsets=OFFSETS,
+        people=people or n,
     )
+
+
+def test_images_of_one_person_are_no_independent_ones() -> None:
+    """Of 10 people with 20 images each, a half has what stays with a person: chance moves the rate far."""
+    rng = np.random.default_rng(3)
+    batches = [profile(200, (float(rng.integers(0, 2, 10).mean()), 0.3, 0.1), people=10) for _ in range(300)]
+    assert sum(bool(compare(profile(5000), each, 0.2).warnings) for each in batches) <= 3
+    assert compare(profile(5000), profile(200, (0.8, 0.3, 0.1)), 0.2).attributes[0].warnings == ("labels",)
 
 
 def test_what_moved_is_warned_of_and_nothing_else(tmp_path: Path) -> None:
