@@ -2,6 +2,7 @@
 
 import math
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from lmle_core.artefact import fsync
 from lmle_core.distributed.batch_norm import normalise_over_ranks
 from lmle_core.distributed.ranks import refuse_different, sum_gradients, writes
 from lmle_core.network import Network
@@ -157,12 +159,13 @@ def _save(directory: Path, network: Network, optimiser: torch.optim.Optimizer, d
     }
     partial = directory / (CHECKPOINT + ".partial")
     torch.save(state, partial)
+    fsync(partial)
     partial.replace(directory / CHECKPOINT)
 
 
 def _restore(directory: Path, network: Network, optimiser: torch.optim.Optimizer) -> tuple[int, Curves]:
     path = directory / CHECKPOINT
-    if not path.exists():
+    if not zipfile.is_zipfile(path):  # not there, or damaged when the machine failed: from the beginning
         return 0, []
     state = torch.load(path, map_location=next(network.parameters()).device, weights_only=True)
     network.load_state_dict(state["network"])

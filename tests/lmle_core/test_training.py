@@ -32,6 +32,7 @@ from lmle_core.training import (
     mining_subset,
     train_round,
 )
+from lmle_core.training.table_mode import _picked
 
 CPU = torch.device("cpu")
 
@@ -122,6 +123,37 @@ def test_an_interrupted_round_ends_with_the_same_bytes(
     assert curves == json.loads((tmp_path / "whole" / "curves.json").read_text())
     assert [point["iteration"] for point in curves] == [0, 10, 12]
     assert not (tmp_path / "parts" / "checkpoint.pt").exists()
+
+
+def test_a_checkpoint_that_the_machine_lost_is_done_without(
+    faces_store: ImageStore, clusters: Clusters, prior: Path, small: Config, tmp_path: Path
+) -> None:
+    config = with_loss(small, training={"iterations": 13})
+    whole = train(faces_store, clusters, prior, config, tmp_path / "whole")
+    with pytest.raises(InterruptedRunError):
+        train(faces_store, clusters, prior, config, tmp_path / "parts", stop_at=11)
+    checkpoint = tmp_path / "parts" / "checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-1000])
+    assert train(faces_store, clusters, prior, config, tmp_path / "parts") == whole
+
+
+def test_the_gradient_of_table_mode_does_not_depend_on_the_threads() -> None:
+    generator = torch.Generator().manual_seed(0)
+    embeddings = torch.randn(200, 8, 64, generator=generator, requires_grad=True)
+    places, attributes = (torch.randint(0, n, (128, m), generator=generator) for n, m in ((200, 5), (8, 1)))
+    weights = torch.randn(128, 5, 64, generator=generator)
+    threads = torch.get_num_threads()
+    gradients = []
+    for number in (1, *[2] * 20):
+        torch.set_num_threads(number)
+        embeddings.grad = None
+        picked = _picked(embeddings, places, attributes[:, 0])
+        (picked * weights).sum().backward()  # type: ignore[no-untyped-call]
+        assert embeddings.grad is not None
+        gradients.append(embeddings.grad.clone())
+    torch.set_num_threads(threads)
+    assert torch.equal(picked, embeddings[places, attributes])
+    assert all(torch.equal(each, gradients[0]) for each in gradients)
 
 
 def test_training_lowers_the_loss_and_pulls_classes_apart(
