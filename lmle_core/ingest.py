@@ -58,7 +58,8 @@ def create_store(partial: Path, source: CelebA, data: Data) -> int:
     """Lay out an unpublished store in a directory: all annotations, and no images yet.
 
     Args:
-        partial: the directory. One that an interrupted ingestion of the same source left is continued.
+        partial: the directory. One that an interrupted ingestion of the same source left is continued, from where the
+            source lies now.
         source: the data set.
         data: geometry and shard size.
 
@@ -67,7 +68,9 @@ def create_store(partial: Path, source: CelebA, data: Data) -> int:
     """
     n = len(source.filenames)
     shards = -(-n // data.shard)
+    folders = [[str(folder.absolute()), rows] for folder, rows in source.folders]
     if (partial / CREATED).exists():
+        zarr.open_group(partial, mode="r+").attrs["folders"] = folders
         return shards
     for left in partial.iterdir() if partial.exists() else ():
         shutil.rmtree(left) if left.is_dir() else left.unlink()
@@ -78,7 +81,7 @@ def create_store(partial: Path, source: CelebA, data: Data) -> int:
             "attributes": list(source.attributes),
             "crop": data.crop,
             "decoder": decoder_version(),
-            "folders": [[str(folder.absolute()), rows] for folder, rows in source.folders],
+            "folders": folders,
         }
     )
     group.create_array(

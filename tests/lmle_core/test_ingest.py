@@ -207,6 +207,15 @@ def test_a_finished_shard_is_left_alone_and_an_unfinished_one_done(directory: Pa
     assert ingest(directory, partial) == digest
 
 
+def test_an_interrupted_ingestion_goes_on_from_where_the_folder_lies_now(directory: Path, partial: Path) -> None:
+    create_store(partial, read_celeba(directory), DATA)
+    ingest_shard(partial, 0)
+    moved = directory.rename(directory.with_name("moved"))
+    ingest(moved, partial)
+    expected = ingest(moved, partial.with_name("whole.zarr"))
+    assert publish(partial) == expected
+
+
 def test_a_layout_cut_off_while_it_was_made_is_made_anew(directory: Path, partial: Path) -> None:
     source = read_celeba(directory)
     create_store(partial, source, DATA)
