@@ -1,12 +1,16 @@
 """The sections of the configuration, one for each stage, with every setting's default and what it means."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from lmle_core.config.section import Section
 from lmle_core.location import Location
+
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
 
 
 class Data(Section):
@@ -122,7 +126,7 @@ class Loss(Section):
         "hinge", description="The triple-header hinge, angular margins to centroids, or quintuplets by soft extremes."
     )
     squared: bool = Field(False, description="Squared distances, as the paper; they collapse easily.")
-    margins: tuple[float, float, float] | None = Field(
+    margins: tuple[NotNegative, NotNegative, NotNegative] | None = Field(
         (0.1, 0.2, 0.5), description="g1, g2, g3 of the hinge; null: from geometry."
     )
     sphere_share: float = Field(0.5, gt=0, le=1, description="Share s of the sphere in use, for geometric margins.")
@@ -134,7 +138,7 @@ class Loss(Section):
     adjusted: bool = Field(
         True, description="Softmax ratio: sums instead of means, so that the embedding fits likelihoods; no costs then."
     )
-    angles: tuple[float, float] = Field(
+    angles: tuple[NotNegative, NotNegative] = Field(
         (0.1, 0.05), description="Centroid margin: angular margins between classes and between clusters, radians."
     )
     embedding_weight: float = Field(0.3, ge=0, description="Weight of the embedding's loss.")
@@ -181,8 +185,8 @@ class Training(Section):
 class Index(Section):
     """The decision rule's centroids; the candidates are compared on the validation split."""
 
-    clusters_per_class: tuple[int, ...] = Field((1, 2, 4, 8), min_length=1, description="Clusters for each class.")
-    neighbours: tuple[int, ...] = Field((0, 3, 8), min_length=1, description="k nearest centroids; 0: all of them.")
+    clusters_per_class: tuple[Positive, ...] = Field((1, 2, 4, 8), min_length=1, description="Clusters for each class.")
+    neighbours: tuple[Count, ...] = Field((0, 3, 8), min_length=1, description="k nearest centroids; 0: all of them.")
     calibrate: bool = Field(
         True,
         description="Calibrate the rule, and the classifier's log-odds beside it; false: the rule alone, as it is.",
