@@ -68,6 +68,7 @@ def ingested(config: Config, directory: Location | None) -> Iterator[tuple[Stage
         store = stages.store()
         check_data(store, config)
         yield stages, store
+        stages.finish()
 
 
 def train(stages: Stages, store: Reference) -> Trained:

@@ -74,6 +74,7 @@ def _prepare(stages: Stages, store: Reference, champions: Champions) -> Prepared
         say(f"{'champion':<12} none of model {champions.name!r} yet: this run is to be the first")
         return Prepared(None, None)
     held = champions.fetch(champion, stages.workspace)
+    stages.keep(held)
     check_champion(held, store, stages.config)
     check_frozen_test(frozen_test(champions, champion, stages.workspace), store, stages.config)
     if stages.config.promotion.warm_start:
@@ -93,7 +94,9 @@ def _decide(
         RuntimeError: where the challenger started from a champion that is champion no more.
     """
     champion, challenger = champions.current(), champions.version(trained.model.version)
-    assert champion is not None  # registration makes the first one
+    if champion is None:  # registration makes the first one, and somebody has taken its alias since
+        champions.check_first()
+        raise RuntimeError(f"the alias of the champion of {champions.name!r} was removed: `lmle rollback --to` sets it")
     if champion.number not in (prepared.champion, challenger.number):
         if stages.start is not None:
             raise RuntimeError(

@@ -56,18 +56,18 @@ def file_digest(path: Path | UPath) -> str:
 
 
 @cache
-def code_version(module: str) -> str:
-    """Digest of a module's source and of every `lmle_core` module that it imports, directly or not.
+def code_version(*modules: str) -> str:
+    """Digest of modules' sources and of every `lmle_core` module that they import, directly or not.
 
     A change of the figures therefore redoes no training, and a change of the loss redoes every round.
     """
-    return digest_of(sources_of(module))
+    return digest_of(sources_of(*modules))
 
 
-def sources_of(module: str) -> dict[str, str]:
-    """A module's source and those of every `lmle_core` module that it imports, directly or not, by name."""
+def sources_of(*modules: str) -> dict[str, str]:
+    """Modules' sources and those of every `lmle_core` module that they import, directly or not, by name."""
     sources: dict[str, str] = {}
-    pending = [module]
+    pending = list(modules)
     while pending:
         name = pending.pop()
         if name in sources:
@@ -168,10 +168,10 @@ def make_once(
     Returns:
         Its reference, and whether it was found done; its time of change is then that of now.
     """
+    with suppress(OSError):  # not there, or another user's; before the look, so that nobody removes it after
+        os.utime(directory)
     reference = committed(directory)
     if reference is not None:
-        with suppress(OSError):  # of another user's
-            os.utime(directory)
         return reference, True
     with lock(directory):  # a second process waits here, and then finds it done
         reference = committed(directory)
@@ -201,6 +201,16 @@ def settle(partial: Path, directory: Path) -> None:
         shutil.rmtree(directory)
     partial.rename(directory)
     fsync(directory.parent)
+
+
+def replace(partial: Path, directory: Path) -> None:
+    """Give a directory the name of another one, which goes; who calls holds the other's `lock`."""
+    old = directory.with_name(f"{directory.name}.old.partial")
+    shutil.rmtree(old, ignore_errors=True)
+    if directory.exists():
+        directory.rename(old)
+    partial.rename(directory)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def lock(directory: Path) -> FileLock:

@@ -31,6 +31,7 @@ class StagePolicy(CachePolicy):
     Attributes:
         stage: name of the stage.
         code: its module in `lmle_core`, dotted.
+        engines: modules one of which the task chooses by itself.
         ignore: parameters that do not change the result: clients, callbacks, progress.
 
     Corner cases: an input of another kind is an error that names the parameter, so that nothing is left out of the
@@ -39,11 +40,12 @@ class StagePolicy(CachePolicy):
 
     stage: str
     code: str
+    engines: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ("workspace",)
 
     def key(self, inputs: Mapping[str, Any]) -> str:
         """The artefact's key for these task inputs: 32 hexadecimal digits. Raises TypeError, see `identity`."""
-        return stage_key(self.stage, code_version(self.code), self.identity(inputs))
+        return stage_key(self.stage, code_version(self.code, *self.engines), self.identity(inputs))
 
     def identity(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """What counts of these task inputs, as JSON.

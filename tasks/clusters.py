@@ -14,6 +14,9 @@ from lmle_core.store import TRAIN, ImageStore
 from tasks.stage import stage
 from tasks.workers import Workers
 
+ENGINES = ("lmle_core.kmeans.torch_blocks", "lmle_core.kmeans.faiss_blocks", "tasks.kmeans_blocks")
+"""Where the engines of `blocks_of` are."""
+
 
 def blocks_of(rows: StoredRows, engine: str, device: torch.device, workers: Workers) -> Blocks:
     """The k-means engine: 'auto' is the GPU where the run has one and the workers have not several, else Dask."""
@@ -32,7 +35,7 @@ def blocks_of(rows: StoredRows, engine: str, device: torch.device, workers: Work
     return TorchBlocks(rows, device)
 
 
-@stage("clusters", "lmle_core.clusters")
+@stage("clusters", "lmle_core.clusters", engines=ENGINES)
 def clusters(
     directory: Path,
     store: Reference,

@@ -7,7 +7,8 @@ import numpy as np
 
 from lmle_core.artefact import Reference
 from lmle_core.balance import check_balance
-from lmle_core.classifier import Classifier
+from lmle_core.celeba.layout import enumerate_names
+from lmle_core.classifier import MODEL, Classifier
 from lmle_core.config import Config, ConfigError
 from lmle_core.device import choose_device
 from lmle_core.distributed.job import check_processes
@@ -16,6 +17,7 @@ from lmle_core.network import SIX_LAYER, check_trunk
 from lmle_core.prior import class_count, network_spec
 from lmle_core.sampling import make_sampler
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
+from lmle_core.training_profile import TrainingProfile
 from tasks.mlflow_store import answering_uri, connect
 
 
@@ -93,7 +95,7 @@ def check_champion(champion: Reference, store: Reference, config: Config) -> Non
 
     Raises:
         ConfigError: where images, attributes or classes are others than the champion's, or `promotion.warm_start` asks
-            for another trunk than it has.
+            for another trunk than it has, or for one that was trained on images which are now to judge.
     """
     model, images = Classifier.load(Path(champion.path)), ImageStore.open(store.path)
     own, spec = model.encoder.network.spec, network_spec(images, config)
@@ -113,6 +115,15 @@ def check_champion(champion: Reference, store: Reference, config: Config) -> Non
             raise ConfigError(
                 f"the champion of model {config.engines.model!r} has the {what} {expected}, this retraining {found}: "
                 "configure it as the champion was, or let engines.model name another model"
+            )
+    profile = TrainingProfile.load(Path(champion.path) / MODEL)
+    if config.promotion.warm_start and profile is not None:
+        judging = np.concatenate([images.rows(VALID), images.rows(TEST)])
+        names = np.array([images.filenames[row] for row in judging])
+        if learnt := list(names[np.isin(names, profile.names)]):
+            raise ConfigError(
+                "promotion.warm_start: of the images that validate and test today, the champion was trained on "
+                f"{enumerate_names(learnt)}; give them 0 (train) in list_eval_partition, or start from nothing"
             )
 
 

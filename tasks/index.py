@@ -10,14 +10,14 @@ from lmle_core.index_choice import build_index
 from lmle_core.kmeans import StoredRows
 from lmle_core.prior import class_count
 from lmle_core.store import TRAIN, VALID, ImageStore
-from tasks.clusters import blocks_of
+from tasks.clusters import ENGINES, blocks_of
 from tasks.stage import stage
 from tasks.workers import Workers
 
 VIEW = ("seed", "index", "cluster.iterations", "cluster.tolerance", "cluster.engine", "loss.squared")
 
 
-@stage("index", "lmle_core.index_choice")
+@stage("index", "lmle_core.index_choice", engines=ENGINES)
 def index(
     directory: Path,
     store: Reference,

@@ -19,7 +19,7 @@ from tasks.workers import Workers
 
 CODE = (
     "lmle_core.ingest", "lmle_core.digit_store", "lmle_core.faces", "lmle_core.training", "lmle_core.index_choice",
-    "lmle_core.evaluation", "lmle_core.publish",
+    "lmle_core.evaluation", "lmle_core.publish", *clustering.ENGINES,
 )  # fmt: skip
 """Modules that with what they import are all that makes a run."""
 INGESTED = tuple(f"data.{key}" for key in ("attributes", "height", "width", "crop", "shard", "quarantine"))
@@ -36,7 +36,7 @@ class Stages:
         workspace: where artefacts go.
         workers: the Dask cluster, started if needed.
         start: a network that takes the place of the prior.
-        purpose: name of what the stages are made for, in `tasks.unfinished`; by default the configuration's digest.
+        purpose: name of what the stages are made for, in `tasks.unfinished`; by default a digest of the settings.
         made: every reference so far.
     """
 
@@ -160,7 +160,7 @@ class Stages:
         reference = done(
             drift.drift, store=store, champion=champion, threshold=threshold, engines=engines, workspace=self.workspace
         )
-        note(self.workspace, self._purpose(), reference)  # and not in `made`: the run that is published is without it
+        self.keep(reference)  # and not in `made`: the run that is published is without it
         return reference
 
     def verdict(self, store: Reference, test: Reference, challenger: Reference, champion: Reference) -> Reference:
@@ -172,12 +172,10 @@ class Stages:
 
     def publish(self, run: str, command: str, **parts: Any) -> Reference:
         """The run's directory, from `parts` as in `lmle_core.publish.Parts`."""
-        published = self._do(
+        return self._do(
             publish.publish_run, run=run, parts={**parts, "stages": list(self.made)}, config=self.config,
             code=self.code(), command=command,
         )  # fmt: skip
-        finish(self.workspace, self._purpose())
-        return published
 
     def code(self) -> str:
         """Version of the code that makes a run."""
@@ -198,8 +196,17 @@ class Stages:
     def _do(self, stage: Task[..., Reference], **inputs: Any) -> Reference:
         reference = done(stage, **inputs, workspace=self.workspace)
         self.made.append(reference)
-        note(self.workspace, self._purpose(), reference)
+        self.keep(reference)
         return reference
 
+    def keep(self, reference: Reference) -> None:
+        """Let nobody remove an artefact before `finish`."""
+        note(self.workspace, self._purpose(), reference)
+
+    def finish(self) -> None:
+        """All is done: what the run needs its marker says."""
+        finish(self.workspace, self._purpose())
+
     def _purpose(self) -> str:
-        return self.purpose or self.config.digest()
+        folders = [str(folder) for folder in (self.config.data.directory, *self.config.data.more)]
+        return self.purpose or digest_of([self.config.digest(), *folders])

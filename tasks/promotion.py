@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from lmle_core.artefact import MARKER, Reference
+from lmle_core.artefact import MARKER, Reference, replace
 from lmle_core.classifier import Classifier
 from lmle_core.comparison.statistics import Estimate
 from lmle_core.comparison.wording import signed
@@ -139,16 +139,17 @@ def record_outcome(champions: Champions, outcome: Outcome, evidence: Mapping[str
             "compares it with the new one"
         )
     client, challenger = champions.client, outcome.challenger
-    tags = {DECISION: outcome.decision, REASON: outcome.reason[:5000], GAIN: outcome.gain}
+    tags = {REASON: outcome.reason[:5000], GAIN: outcome.gain}
     tags |= {f"lmle.{name}": value for name, value in evidence.items()}
     if outcome.champion.number != challenger.number:
         tags[JUDGED_AGAINST] = str(outcome.champion.number)
-    for key, value in tags.items():
-        if value:
-            client.set_model_version_tag(champions.name, str(challenger.number), key, value)
-            client.set_tag(challenger.run_id, key, value)
+    tags[DECISION] = outcome.decision  # last: by it a first champion's outcome is known to be on record
     if files is not None:
         client.log_artifacts(challenger.run_id, str(files), files.name)
+    for key, value in tags.items():
+        if value:
+            client.set_tag(challenger.run_id, key, value)
+            client.set_model_version_tag(champions.name, str(challenger.number), key, value)
     if outcome.decision == "promoted":
         champions.promote(challenger.number)
 
@@ -160,6 +161,5 @@ def keep_files(run: Path, parts: list[Reference]) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     for part in parts:
         shutil.copytree(part.path, partial, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MARKER))
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    replace(partial, folder)
     return folder

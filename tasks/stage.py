@@ -24,7 +24,7 @@ IGNORED = ("workspace", "workers")
 
 
 def stage[**P](
-    name: str, code: str, *, resume: bool = False, exclusive: bool = False
+    name: str, code: str, *, engines: tuple[str, ...] = (), resume: bool = False, exclusive: bool = False
 ) -> Callable[[Callable[Concatenate[Path, P], None]], Task[P, Reference]]:
     """Make a task of a function that writes a stage's artefact into the directory that it gets first.
 
@@ -34,10 +34,11 @@ def stage[**P](
     Args:
         name: of the stage.
         code: the `lmle_core` module that does the work.
+        engines: modules one of which it gets from the task.
         resume: the function continues what an interrupted attempt left in the directory.
         exclusive: one such stage at a time in a workspace, over all processes; others wait.
     """
-    policy = StagePolicy(stage=name, code=code, ignore=IGNORED)
+    policy = StagePolicy(stage=name, code=code, engines=engines, ignore=IGNORED)
 
     def decorate(make: Callable[Concatenate[Path, P], None]) -> Task[P, Reference]:
         signature = inspect.signature(make)

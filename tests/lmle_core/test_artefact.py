@@ -1,6 +1,8 @@
 import json
 import multiprocessing
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,35 @@ def test_of_two_writers_one_writes_and_the_other_finds_it_done(tmp_path: Path) -
     for writer in writers:
         writer.join(60)
     assert sorted(answers.get(timeout=5) for _ in writers) == [False, True]
+
+
+def test_what_is_found_done_is_young_before_anybody_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else `lmle gc` could remove it between the two."""
+    make_once(tmp_path / "key", "letters", {}, write_letter)
+    os.utime(tmp_path / "key", (0, 0))
+    seen = []
+    monkeypatch.setattr(
+        artefact, "committed", lambda directory: (seen.append(directory.stat().st_mtime), committed(directory))[1]
+    )
+    assert make_once(tmp_path / "key", "letters", {}, write_letter)[1]
+    assert seen[0] > time.time() - 60
+
+
+def put(directory: Path, number: int) -> None:
+    """As each of several writers of one name does it."""
+    for _ in range(20):
+        with artefact.lock(directory):
+            partial = directory.with_name("partial")
+            partial.mkdir()
+            (partial / "writer").write_text(str(number))
+            artefact.replace(partial, directory)
+
+
+def test_a_directory_takes_the_place_of_another_one(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(put, [tmp_path / "named"] * 2, range(2)))
+    assert (tmp_path / "named" / "writer").read_text() in "01"
+    assert {path.name for path in tmp_path.iterdir()} <= {"named", ".named.lock"}
 
 
 def test_the_key_depends_on_each_of_its_parts_and_on_no_order() -> None:

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import zarr
 
@@ -10,7 +11,8 @@ from lmle_core.config import Config, ConfigError, Data, load_config
 from lmle_core.health import Collapse
 from lmle_core.ingest import create_store, publish
 from lmle_core.shards import ingest_shard
-from lmle_core.store import TEST, VALID, ImageStore
+from lmle_core.store import TEST, TRAIN, VALID, ImageStore
+from lmle_core.training_profile import TrainingProfile
 from tasks.gates import (
     QualityGateError,
     UnusableDataError,
@@ -136,4 +138,12 @@ def test_a_champion_that_does_not_fit_the_images_is_refused_with_what_differs(tm
     warm = ("promotion.warm_start=true", "trunk.width=8")
     refused(r"the trunk six-layer of width 4, this retraining six-layer of width 8", *warm, data=size, attributes=names)
     model.write_text(json.dumps({**manifest, "data": size, "attributes": names}))
-    check_champion(champion, images, load_config(None, ["promotion.warm_start=true", "trunk.width=4"]))
+    warm = ("promotion.warm_start=true", "trunk.width=4")
+    check_champion(champion, images, load_config(None, list(warm)))
+    zarr.open_group(images.path, mode="r+", use_consolidated=False)["split"][:2] = [TEST, TRAIN]  # type: ignore[index]
+    learnt = ImageStore.open(images.path).filenames[:2]
+    counts = np.zeros((3, 2), np.int64)
+    TrainingProfile(tuple(names), np.array(learnt), counts, np.zeros((3, 8)), counts[:, 0], counts[:, 0], 2).save(
+        model.parent
+    )
+    refused(rf"the champion was trained on 1 \({learnt[0]}\); give them 0", *warm, data=size, attributes=names)
