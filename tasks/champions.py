@@ -20,7 +20,8 @@ from tasks.models import fetch_logged
 from tasks.registry import CHAMPION, PROMOTED_AT, now
 
 REPLACED, ROLLED_BACK_AT, RESTORED_AT = "lmle.replaced", "lmle.rolled_back_at", "lmle.restored_at"
-"""Tags of a version: the champion that it replaced, when it gave way to that one again, when it came back so."""
+"""Tags of a version: the champion that it replaced, when it gave way to another one again, when the last promotion was
+undone in its favour."""
 DECISION, REASON, GAIN = "lmle.promotion", "lmle.promotion_reason", "lmle.gain"
 JUDGED_AGAINST = "lmle.judged_against"
 """Tags of a challenger's version and run: what became of it, why, its gain in points, and the champion's version."""
@@ -122,7 +123,7 @@ class Champions:
         }  # the alias is all that they had
         if (champion := self.current()) is not None:
             by_hand.add(champion.number)
-        known = [each for each in found if PROMOTED_AT in each.tags or each.number in by_hand]
+        known = [each for each in found if each.tags.keys() & {PROMOTED_AT, ROLLED_BACK_AT} or each.number in by_hand]
         return sorted(known, key=lambda each: (each.tags.get(PROMOTED_AT, ""), each.number))
 
     def check_first(self) -> None:
@@ -148,9 +149,11 @@ class Champions:
         champion = self.current()
         if champion is not None and champion.number == number:
             return
-        self._tag(number, {PROMOTED_AT: now(), REPLACED: str(champion.number) if champion else None})
-        self._tag(number, {ROLLED_BACK_AT: None, RESTORED_AT: None})
-        self.client.set_registered_model_alias(self.name, CHAMPION, str(number))  # last: what went before may be redone
+        self._tag(
+            number, {REPLACED: str(champion.number) if champion else None, ROLLED_BACK_AT: None, RESTORED_AT: None}
+        )
+        self.client.set_registered_model_alias(self.name, CHAMPION, str(number))
+        self._tag(number, {PROMOTED_AT: now()})  # last: it says that a version was champion, and must not lie
 
     def roll_back(self, to: int | None = None) -> tuple[Version, bool]:
         """Make the previous champion the champion again.
@@ -159,13 +162,13 @@ class Champions:
             to: a version that was champion; None: the one that the champion replaced.
 
         Returns:
-            The champion now, and whether that is a change: the last promotion is undone once, however often this is
-            called.
+            The champion now, and whether that is a change: without `to` the last promotion is undone once, however
+            often this is called.
 
         Raises:
             RollbackError: without a champion to go back from or to, or where `to` never was one.
         """
-        champion = self.current()
+        named, champion = to is not None, self.current()
         former = {each.number for each in self.history()} - ({champion.number} if champion else set())
         if champion is None and to not in former:
             self.check_first()
@@ -189,7 +192,7 @@ class Champions:
         at = now()
         if champion is not None:
             self._tag(champion.number, {ROLLED_BACK_AT: at, RESTORED_AT: None})
-        self._tag(to, {RESTORED_AT: at, ROLLED_BACK_AT: None})
+        self._tag(to, {RESTORED_AT: None if named else at, ROLLED_BACK_AT: None})
         self.client.set_registered_model_alias(self.name, CHAMPION, str(to))
         return self.version(to), True
 

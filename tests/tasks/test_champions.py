@@ -1,7 +1,9 @@
 """Champions of a model in a real registry: promoted, rolled back, listed, and fetched."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,7 @@ from lmle_core.config import Engines
 from tasks.champions import RESTORED_AT, ROLLED_BACK_AT, Champions, RollbackError
 from tasks.mlflow_store import TrackingError
 from tasks.promotion import Outcome, record_outcome
-from tasks.registry import CHAMPION, PROMOTED_AT
+from tasks.registry import CHAMPION
 
 NUMBERS = itertools.count(1)
 
@@ -58,15 +60,39 @@ def test_any_former_champion_comes_back_by_number(champions: Champions) -> None:
         assert (version.number, moved, current(champions)) == (to, changed, to)
     assert ROLLED_BACK_AT not in champions.version(3).tags
     assert RESTORED_AT not in champions.version(1).tags
-    with pytest.raises(RollbackError, match=r"version 4 .* never was champion; former champions are versions \[1, 2\]"):
+    assert champions.roll_back()[0].number == 2  # what the champion of now had replaced
+    with pytest.raises(RollbackError, match=r"version 4 .* never was champion; former champions are versions \[1, 3\]"):
         champions.roll_back(4)
 
 
-def test_a_promotion_that_was_cut_off_is_made_again(champions: Champions) -> None:
-    champions._tag(2, {PROMOTED_AT: "2026-01-01T00:00:00+00:00", "lmle.replaced": "1"})  # killed before the alias
-    assert current(champions) == 1
+@pytest.mark.parametrize("calls", [0, 1])
+def test_a_promotion_that_was_cut_off_made_no_former_champion(champions: Champions, calls: int) -> None:
+    """Killed before the alias moved, or after it."""
+    client = CutOff(champions.client, calls)
+    with pytest.raises(KeyboardInterrupt):
+        replace(champions, client=client).promote(2)
+    assert [version.number for version in champions.history()] == [1, 2][: 1 + calls]
     champions.promote(2)
-    assert champions.roll_back()[0].number == 1
+    champions.promote(3)
+    assert champions.roll_back()[0].number == 2
+    assert champions.roll_back(1)[0].number == 1
+    assert {version.number for version in champions.history()} == {1, 2, 3}
+
+
+class CutOff:
+    """A client whose process is killed when it has moved so many aliases."""
+
+    def __init__(self, client: Any, calls: int) -> None:
+        self._client, self._calls = client, calls
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def set_registered_model_alias(self, *arguments: str) -> None:
+        """As MLflow's, or not."""
+        if self._calls:
+            self._client.set_registered_model_alias(*arguments)
+        raise KeyboardInterrupt
 
 
 def test_a_verdict_on_a_champion_of_the_past_promotes_nothing(champions: Champions) -> None:
