@@ -4,8 +4,11 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
+from pathlib import Path
 
 import dask
+import psutil
 from distributed import Client, LocalCluster, Worker
 from distributed.diagnostics.plugin import WorkerPlugin
 
@@ -61,6 +64,12 @@ def address_of(engines: Engines) -> str | None:
     return engines.dask_address or os.environ.get(ADDRESS_VARIABLE) or None
 
 
+def runs_old_code() -> bool:
+    """Called in a worker: whether the code that it computes with is older than the files it was read from."""
+    files = [file for name in ("lmle_core", "tasks") for file in Path(import_module(name).__path__[0]).rglob("*.py")]
+    return psutil.Process().create_time() < max(file.stat().st_mtime for file in files)
+
+
 def cuda_devices() -> int:
     """Called in a worker: how many CUDA devices it sees. Its own comes first, as `dask cuda worker` arranges it."""
     import torch
@@ -77,7 +86,8 @@ def dask_client(engines: Engines, *, own: bool = False) -> Iterator[Client]:
     cluster at an address is left running.
 
     Raises:
-        DaskError: if no scheduler answers at the address.
+        DaskError: if no scheduler answers at the address, or workers there were started before their code changed: what
+            they compute would pass for the new code's.
     """
     address = None if own else address_of(engines)
     if address is not None:
@@ -89,6 +99,11 @@ def dask_client(engines: Engines, *, own: bool = False) -> Iterator[Client]:
                 f"{ADDRESS_VARIABLE} to have a local cluster"
             ) from None
         with client:
+            if old := [worker for worker, is_old in client.run(runs_old_code).items() if is_old]:
+                raise DaskError(
+                    f"{len(old)} Dask workers at {address} run code that has changed since they were started, such as "
+                    f"{old[0]}: start them anew (`lmle down`, then `lmle up`)"
+                )
             client.register_plugin(SingleThreaded())
             yield client
         return

@@ -4,6 +4,8 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from distributed import Client, LocalCluster, Worker
@@ -88,6 +90,16 @@ def test_a_cluster_at_an_address_is_used_and_left_running(
         assert "lmle-single-threaded" in client.run(lambda dask_worker: list(dask_worker.plugins)).popitem()[1]
     with Client(running) as client:
         assert client.submit(int, "8").result() == 8
+
+
+def test_workers_that_are_older_than_their_code_are_refused(
+    running: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "changed.py").touch()
+    monkeypatch.setattr(dask_cluster, "import_module", lambda name: SimpleNamespace(__path__=[str(tmp_path)]))
+    message = "1 Dask workers at .* run code that has changed since they were started"
+    with pytest.raises(DaskError, match=message), dask_client(Engines(dask_address=running.scheduler_address)):
+        pass
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://"])
