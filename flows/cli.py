@@ -8,7 +8,7 @@ import typer
 
 from flows.commands import models, services, training, upkeep
 from flows.exits import Exit, explain
-from infra.settings import workspace_path
+from infra.settings import without_proxy, workspace_path
 from lmle_core.room import is_full
 
 STDOUT = 1
@@ -50,6 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: of the command line; None: the process's own.
     """
+    without_proxy()
     try:
         code = app(arguments, standalone_mode=False)
         print(end="", flush=True)

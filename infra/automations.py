@@ -20,14 +20,17 @@ SILENCE = 300
 HEARTBEAT = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
 """For the environment of every run; 30 seconds is Prefect's least."""
 
+_TAKEN = "prefect.flow-run.Pending"
 _ALIVE = "prefect.flow-run.heartbeat"
+_BEGUN = tuple(f"prefect.flow-run.{state}" for state in ("Running", "Retrying"))
+"""A run that tells nobody that it lives is watched until it has begun."""
 _ENDED = tuple(f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed"))
 
 
 def ensure_automation(api: str, silence: float | None = None) -> None:
-    """Make the automation, or set its time where another is given; one that was switched off stays so.
+    """Make the automation, or bring it up to date; one that was switched off stays so.
 
-    Corner cases: with another time, a run is watched anew from its next heartbeat.
+    Corner cases: when it changes, a run is watched anew from its next heartbeat.
 
     Args:
         api: of Prefect's server, ends in `/api`.
@@ -37,11 +40,14 @@ def ensure_automation(api: str, silence: float | None = None) -> None:
     Raises:
         OSError: where the server does not answer or refuses.
     """
-    wanted = _automation(SILENCE if silence is None else silence)
     found = call("POST", f"{api}/automations/filter", {"automations": {"name": {"any_": [NAME]}}})
     if not found:
-        call("POST", f"{api}/automations/", wanted)
-    elif silence is not None and found[0]["trigger"]["within"] != silence:
+        call("POST", f"{api}/automations/", _automation(SILENCE if silence is None else silence))
+        return
+    old = found[0]["trigger"]
+    wanted = _automation(old["within"] if silence is None else silence)
+    new = wanted["trigger"]
+    if old["within"] != new["within"] or any(set(old[key]) != set(new[key]) for key in ("after", "expect")):
         call("PUT", f"{api}/automations/{found[0]['id']}", {**wanted, "enabled": found[0]["enabled"]})
 
 
@@ -64,8 +70,8 @@ def _automation(silence: float) -> dict[str, Any]:
             "posture": "Proactive",
             "match": {"prefect.resource.id": ["prefect.flow-run.*"]},
             "for_each": ["prefect.resource.id"],
-            "after": [_ALIVE],
-            "expect": [_ALIVE, *_ENDED],
+            "after": [_TAKEN, _ALIVE],
+            "expect": [_ALIVE, *_BEGUN, *_ENDED],
             "threshold": 1,
             "within": silence,
         },

@@ -136,6 +136,7 @@ def become(name: str) -> None:
         postgres.prepare()
     if name == "worker":
         automations.prepare_server(variables["PREFECT_API_URL"])
+        work_pool.forget_worker(variables["PREFECT_API_URL"])
     os.execve(sys.executable, [sys.executable, *arguments], {**os.environ, **variables})
 
 
@@ -145,6 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--check", action="store_true", help="only ask whether it answers")
     given = parser.parse_args(arguments)
+    settings.without_proxy()
     if given.check:
         sys.exit(not answers(given.name, os.environ))
     try:

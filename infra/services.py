@@ -152,6 +152,7 @@ def up(
                 _end([worker], workspace, state)
                 for run in _close_runs(state):
                     say(f"run {run} had been left unfinished by a worker that ended: set to Crashed")
+                work_pool.forget_worker(Addresses.of(ports).api)
                 _start(worker, workspace, state)
                 _await(worker, workspace, state, began, say)
         except BaseException:

@@ -22,6 +22,13 @@ QUIET: Mapping[str, str] = {
 }
 
 
+def without_proxy() -> None:
+    """Let this process and its children reach loopback by no proxy that the environment names."""
+    for variable in ("no_proxy", "NO_PROXY"):
+        hosts = [host for host in os.environ.get(variable, "").split(",") if host]
+        os.environ[variable] = ",".join(dict.fromkeys([*hosts, LOOPBACK, "localhost"]))
+
+
 def workspace_path(workspace: Path | None = None) -> Path:
     """The workspace, absolute: the one given, else LMLE_WORKSPACE, else ./workspace."""
     return Path(workspace or os.environ.get("LMLE_WORKSPACE") or "workspace").expanduser().resolve()
@@ -86,6 +93,9 @@ def server_environment(workspace: Path, environment: Mapping[str, str] = os.envi
         **QUIET,
         "PREFECT_HOME": str(prefect_home(workspace)),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": prefect_database_url(workspace, environment),
+        # A run of a deployment with a concurrency limit holds a lease; in memory it would not outlive the server, whose
+        # restart would end the run.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         # A training beside it may leave the server little of the machine.
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
         "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "30",

@@ -28,6 +28,15 @@ def worker_online(api: str) -> bool:
     return any(worker["name"] == WORKER and worker["status"] == "ONLINE" for worker in workers)
 
 
+def forget_worker(api: str) -> None:
+    """Remove what the pool knows of a worker that ended: for a minute and a half it would pass for the next one."""
+    try:
+        call("DELETE", f"{api}/work_pools/{POOL}/workers/{WORKER}")
+    except urllib.error.HTTPError as error:
+        if error.code != 404:
+            raise
+
+
 def close_dead_runs(api: str) -> list[str]:
     """Set the pool's unfinished runs to Crashed; to be called while no worker of it lives.
 

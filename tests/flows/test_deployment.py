@@ -66,5 +66,5 @@ def test_a_run_that_was_told_no_folder_is_refused() -> None:
 
     from flows.retrain import retrain
 
-    with pytest.raises(ParameterTypeError, match="directory.*expected a path or a URL, found ''"):
+    with pytest.raises(ParameterTypeError, match=r"directory.*expected a path or a URL, found ''"):
         retrain.validate_parameters({"directory": ""})

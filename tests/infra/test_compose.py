@@ -82,6 +82,22 @@ def test_only_loopback_is_published_and_everything_comes_back(composed: dict[str
     assert waits["worker"] == {"prefect", "mlflow", "dask-workers"}
 
 
+def test_one_service_builds_the_image_and_none_pulls_it(composed: dict[str, Any]) -> None:
+    ours = {name: each for name, each in composed.items() if name != "postgres"}
+    assert [name for name, each in ours.items() if "build" in each] == ["prefect"]
+    assert {each["image"] for each in ours.values()} == {"lmle"}
+    assert {name for name, each in ours.items() if each["pull_policy"] == "never"} == ours.keys() - {"prefect"}
+    assert ours["prefect"]["pull_policy"] == "build"
+
+
+def test_the_servers_leases_and_the_images_are_where_they_are_looked_for(composed: dict[str, Any]) -> None:
+    volumes = {
+        name: {each["source"]: each["target"] for each in composed[name]["volumes"]} for name in ("prefect", "worker")
+    }
+    assert volumes["prefect"]["workspace"] == volumes["worker"]["workspace"] == "/workspace"
+    assert composed["worker"]["environment"]["LMLE_DATA"] in volumes["worker"].values()
+
+
 def test_the_gpu_overlay_gives_the_worker_all_devices() -> None:
     overlay = str(INFRA / "compose.gpu.yaml")
     done = _compose("--file", overlay, "config", "--format", "json", POSTGRES_PASSWORD="s3cret")

@@ -140,12 +140,12 @@ def test_no_probe_asks_a_service_which_leads_to_pods_that_are_ready_alone() -> N
                 assert set(container[probe]["httpGet"]) == {"path", "port"}
 
 
-def test_the_server_has_the_settings_of_our_own(tmp_path: Path) -> None:
+def test_the_server_has_the_settings_of_our_own() -> None:
     """But for what the chart sets itself, and where logs go, since its pod's are the chart's."""
     (values,) = _documents("prefect-server.yaml")
     given = {each["name"]: each["value"] for each in values["global"]["prefect"]["env"]}
-    ours = settings.server_environment(tmp_path, {})
-    kept = {"DO_NOT_TRACK", *(name for name in ours if name.startswith("PREFECT_SERVER_"))}
+    ours = settings.server_environment(Path("/workspace"), {})
+    kept = {"DO_NOT_TRACK", "PREFECT_HOME", *(name for name in ours if name.startswith("PREFECT_SERVER_"))}
     assert given == {
         name: ours[name] for name in kept - {"PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_SERVER_LOGGING_LEVEL"}
     }

@@ -8,13 +8,17 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from infra import prefect_server, settings
+from infra.api import call
 from infra.prefect_server import Api, ServerError, keep_template, prefect_api, prepare_database, start_api, tail
 from tests.infra.busy_server import busy_server
 
@@ -119,3 +123,33 @@ def test_what_speaks_no_http_is_not_healthy() -> None:
         thread.start()
         assert not prefect_server.healthy(f"http://127.0.0.1:{other.getsockname()[1]}/health")
         thread.join()
+
+
+@pytest.mark.slow
+def test_the_lease_of_a_running_deployment_outlives_the_server(tmp_path: Path) -> None:
+    """Else a restart of the server ends the weekly retraining that holds its deployment's only slot."""
+    limits = "v2/concurrency_limits"
+    with running(tmp_path) as url:
+        call("POST", f"{url}/{limits}/", {"name": "weekly", "limit": 1})
+        lease = call("POST", f"{url}/{limits}/increment-with-lease", {"slots": 1, "names": ["weekly"]})["lease_id"]
+    with running(tmp_path) as url:
+        call("POST", f"{url}/{limits}/leases/{lease}/renew", {"lease_duration": 300})
+        with pytest.raises(urllib.error.HTTPError, match="410"):
+            call("POST", f"{url}/{limits}/leases/{uuid.uuid4()}/renew", {"lease_duration": 300})
+
+
+@contextlib.contextmanager
+def running(workspace: Path) -> Iterator[str]:
+    """The URL of a server of its own."""
+    api = start_api(workspace)
+    try:
+        api.wait()
+        yield api.url
+    finally:
+        api.stop()
+
+
+def test_a_proxy_is_not_asked_for_what_is_on_this_machine(prefect_server: str) -> None:
+    proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy"), "http://127.0.0.1:9")
+    check = [sys.executable, "-m", "infra.service", "prefect", "--check"]
+    subprocess.run(check, env={**os.environ, **proxies, "PREFECT_API_URL": prefect_server}, check=True)

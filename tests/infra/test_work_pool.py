@@ -4,7 +4,8 @@ import json
 import urllib.request
 from typing import Any
 
-from infra.work_pool import POOL, close_dead_runs, ensure_pool, worker_online
+from infra.api import call
+from infra.work_pool import POOL, WORKER, close_dead_runs, ensure_pool, forget_worker, worker_online
 
 
 def _call(method: str, url: str, body: dict[str, Any] | None = None) -> Any:
@@ -29,6 +30,15 @@ def test_one_slot_over_all_deployments(prefect_server: str) -> None:
     assert (pool["type"], pool["concurrency_limit"]) == ("process", 1)
     assert not worker_online(prefect_server)
     assert not worker_online("http://127.0.0.1:9/api")
+
+
+def test_a_worker_that_ended_does_not_pass_for_the_next_one(prefect_server: str) -> None:
+    ensure_pool(prefect_server)
+    call("POST", f"{prefect_server}/work_pools/{POOL}/workers/heartbeat", {"name": WORKER})
+    assert worker_online(prefect_server)
+    for _ in range(2):
+        forget_worker(prefect_server)
+        assert not worker_online(prefect_server)
 
 
 def test_a_run_without_a_worker_is_closed_and_others_are_left(prefect_server: str) -> None:
