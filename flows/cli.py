@@ -3,15 +3,19 @@
 import os
 import select
 import sys
+import threading
 
 import typer
 
 from flows.commands import models, services, training, upkeep
 from flows.exits import Exit, explain
+from flows.interrupts import arrived
 from infra.settings import without_proxy, workspace_path
 from lmle_core.room import is_full
 
 STDOUT = 1
+GRACE = 15.0
+"""Seconds after an error in which the process ends by itself, or is ended."""
 SIGINT_CODE = 130
 """What the command line's parser makes of a KeyboardInterrupt."""
 
@@ -63,11 +67,20 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(cause, BrokenPipeError) and _unread():  # as in `lmle show | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # for what is still buffered
             sys.exit(Exit.DONE)
-        code, message = explain(cause)
+        code, message = explain(KeyboardInterrupt() if arrived.is_set() else cause)
         if code is Exit.FAILED and is_full(workspace := workspace_path()):  # of which servers say nothing
             message += f"\nthe disk of {workspace} is full: make room, then start the same command again"
         print(f"lmle: {message}", file=sys.stderr, flush=True)
+        if arguments is None:
+            _end_within(GRACE, code)
     sys.exit(code if isinstance(code, int) else Exit.DONE)
+
+
+def _end_within(seconds: float, code: int) -> None:
+    """End this process even where threads do not: clients of servers that are gone ask on and on."""
+    end = threading.Timer(seconds, os._exit, [code])
+    end.daemon = True
+    end.start()
 
 
 def _unread() -> bool:

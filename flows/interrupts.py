@@ -11,6 +11,8 @@ from types import FrameType
 from typing import Any
 
 AGAIN = 0.05
+arrived = threading.Event()
+"""Set once an interrupt has come: whatever error it turns into on its way, it was one."""
 
 
 @contextmanager
@@ -40,6 +42,7 @@ def interruptible() -> Iterator[None]:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    arrived.set()
     raise KeyboardInterrupt
 
 

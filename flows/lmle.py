@@ -12,7 +12,7 @@ from infra.settings import workspace_path
 from lmle_core.artefact import Reference
 from lmle_core.config import APART, Config
 from lmle_core.location import Location
-from tasks.gates import check_data, check_health, check_quality, check_settings, check_tracking
+from tasks.gates import check_data, check_health, check_quality, check_settings, check_tracking, few_iterations
 from tasks.pipeline import Stages
 from tasks.progress import say
 from tasks.record import record_results, record_round, recorded, register
@@ -67,6 +67,8 @@ def ingested(config: Config, directory: Location | None) -> Iterator[tuple[Stage
         stages = Stages(config, workspace, workers)
         store = stages.store()
         check_data(store, config)
+        if warning := few_iterations(store, config):
+            say(f"{'warning':<12} {warning}")
         yield stages, store
         stages.finish()
 

@@ -99,7 +99,7 @@ def served(config: Config) -> Iterator[tuple[Tally, Callable[[], None]]]:
     """A Prefect API for a flow of a configuration, its progress shown; yields the count of stages, and what waits.
 
     Raises:
-        UsageError: where the configured data folder is not there.
+        UsageError: where the configured data folder is not there, or the workspace cannot be.
         LocationError: where the storage that holds it cannot be used.
     """
     for name, folder in [("directory", config.data.directory), *(("more", each) for each in config.data.more)]:
@@ -108,12 +108,20 @@ def served(config: Config) -> Iterator[tuple[Tally, Callable[[], None]]]:
                 if not folder.is_dir():
                     raise UsageError(f"data.{name} {folder}: no such folder")
     workspace = workspace_path(config.engines.workspace)
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"workspace {workspace}: {error.strerror}; choose another with --workspace") from None
     use_services(workspace, config.engines)
     with interruptible(), progress_shown() as stages, prefect_api(workspace) as api:
 
         def wait() -> None:
+            from tasks.gates import check_settings, check_source
             from tasks.progress import say
 
+            check_settings(config)
+            if isinstance(config.data.directory, Path):  # a storage is slow to list, and is read once
+                check_source(config)
             seconds = api.wait()
             say(f"{'prefect':<12} {'at ' + api.url if api.child is None else f'own API, up after {seconds:.1f} s'}")
 
@@ -165,13 +173,13 @@ def _conclude(config: Config, workspace: Path, directory: Path) -> None:
 
     print_summary(find_run(workspace, str(directory)).summary)
     option = "" if workspace == workspace_path() else f" --workspace {shlex.quote(str(workspace))}"
+    servers = f"\n        lmle up{option}   (Prefect's UI is then at http://127.0.0.1:4200, MLflow's at http://127.0.0.1:5000)"
     print(
         f"\nreport  {directory / 'report.html'}"
         f"\nmodel   {directory / 'model'}, registered as models:/{config.engines.model}"
         f"\nMLflow  {_tracking_uri(config)}"
         f"\n\nnext:   lmle predict {directory.name} IMAGE…{option}"
-        f"\n        lmle show {directory.name}{option}"
-        f"\n        lmle up{option}   (then Prefect's UI is at http://127.0.0.1:4200, MLflow's at http://127.0.0.1:5000)"
+        f"\n        lmle show {directory.name}{option}{'' if running(workspace) else servers}"
     )
 
 

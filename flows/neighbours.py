@@ -28,8 +28,8 @@ def show_neighbours(workspace: Path, model: str, image: Path, attribute: str | N
     Raises:
         UsageError: for a wrong name or file, and where the run's embeddings or images are gone.
     """
-    if out is not None and out.suffix.lower() != ".png":
-        raise UsageError(f"--out {out}: expected the name of a .png file")
+    if out is not None and (out.suffix.lower() != ".png" or not out.absolute().parent.is_dir()):
+        raise UsageError(f"--out {out}: expected the name of a .png file in a folder that is there")
     run = find_model_run(workspace, model)
     store = ImageStore.open(artefact_of(run, "store", workspace))
     features = artefact_of(run, "features", workspace)

@@ -141,23 +141,35 @@ def model_directory(workspace: Path, name: str, engines: "Engines | None" = None
         raise UsageError(str(error)) from None
 
 
-def classify_files(classifier: "Classifier", files: Sequence[Path]) -> list[Classified]:
+def classify_files(classifier: "Classifier", files: Sequence[Path]) -> tuple[list[Classified], list[str]]:
     """Classify image files, in batches.
 
-    Raises:
-        UsageError: for a file that cannot be read or decoded.
+    Returns:
+        The answers, and what is wrong with each file that has none: it cannot be read or decoded.
     """
     found: list[Classified] = []
+    wrong: list[str] = []
     for start in range(0, len(files), BATCH):
-        batch = files[start : start + BATCH]
-        try:
-            answers = classifier.classify([_read(file) for file in batch])
-        except ValueError as error:
-            position = re.search(r"image (\d+): (.*)", str(error), re.DOTALL)
-            if position is None:
-                raise
-            raise UsageError(f"{batch[int(position[1])]}: {position[2]}") from None
-        for file, row, confidence in zip(batch, answers.labels.tolist(), answers.margins.tolist(), strict=True):
+        images: dict[Path, bytes] = {}
+        for file in files[start : start + BATCH]:
+            try:
+                images[file] = file.read_bytes()
+            except OSError as error:
+                wrong.append(f"{file}: {error.strerror}")
+        answers = None
+        while answers is None and images:
+            try:
+                answers = classifier.classify(list(images.values()))
+            except ValueError as error:
+                position = re.search(r"image (\d+): (.*)", str(error), re.DOTALL)
+                if position is None:
+                    raise
+                bad = list(images)[int(position[1])]
+                wrong.append(f"{bad}: {position[2]}")
+                del images[bad]
+        if answers is None:
+            continue
+        for file, row, confidence in zip(images, answers.labels.tolist(), answers.margins.tolist(), strict=True):
             found.append(
                 Classified(
                     file,
@@ -165,7 +177,7 @@ def classify_files(classifier: "Classifier", files: Sequence[Path]) -> list[Clas
                     dict(zip(classifier.attributes, (round(margin, 4) for margin in confidence), strict=True)),
                 )
             )
-    return found
+    return found, wrong
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:
@@ -186,10 +198,3 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
         else:
             raise UsageError(f"{path}: no such file or folder")
     return files
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}") from None

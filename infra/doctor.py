@@ -85,7 +85,9 @@ def _memory() -> Finding:
 
 def _workspace(workspace: Path) -> Iterator[Finding]:
     if not workspace.exists():
-        yield Finding("workspace", f"{workspace} (made by the first run)")
+        above = next(path for path in workspace.parents if path.exists())
+        problem = "" if os.access(above, os.W_OK | os.X_OK) else f"{above} is not writable; choose another --workspace"
+        yield Finding("workspace", f"{workspace} (made by the first run)", problem)
         return
     problem = ""
     try:
@@ -142,13 +144,19 @@ def _data(directory: Location) -> Iterator[Finding]:
     from lmle_core.celeba.annotations import read_celeba
     from lmle_core.celeba.checksums import check_sums
     from lmle_core.celeba.layout import DataError
+    from tasks.gates import UnusableDataError, check_labels
 
     try:
         data = read_celeba(directory)
     except (DataError, LocationError) as error:
         yield Finding("data", str(directory), str(error))
         return
-    yield Finding("data", f"{len(data.filenames):,} images, {len(data.attributes)} attributes in {directory}")
+    try:
+        check_labels(data.labels, data.split, data.attributes, str(directory))
+        problem = ""
+    except UnusableDataError as error:
+        problem = str(error)
+    yield Finding("data", f"{len(data.filenames):,} images, {len(data.attributes)} attributes in {directory}", problem)
     for file in check_sums(directory):
         # A home-made or subsampled data set differs, and that is no problem.
         state = "as published" if file.ok else "absent" if file.found is None else "differs from the published file"

@@ -10,6 +10,8 @@ EXAMPLE = "postgresql://USER:PASSWORD@HOST:5432/lmle"
 QUERY = frozenset({"host", "sslmode"})
 """Of libpq's parameters, those that both drivers are given; the others are read from PG… variables by both."""
 
+UNICODE = "encoding 'UTF8' template template0"
+"""Of a database, whatever the server's own are; the drivers return bytes from one that knows no encoding."""
 _TIMEOUT = 5
 
 
@@ -84,7 +86,7 @@ class Postgres:
 
         Raises:
             PostgresError: for a server that does not answer or let us in, for a database that is missing and may not be
-                made, and for one in which we may not make tables.
+                made, for one in which we may not make tables, and for one of another encoding than UTF-8.
         """
         for part in ("prefect", "mlflow"):
             name = f"{self.url.database}_{part}"
@@ -109,12 +111,12 @@ class Postgres:
             ) from None
         try:
             if not connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone():
-                connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+                connection.execute(sql.SQL(f"create database {{}} {UNICODE}").format(sql.Identifier(name)))
         except psycopg.errors.InsufficientPrivilege:
             user = connection.info.user
             raise PostgresError(
                 f"PostgreSQL at {self}: database {name} is missing, and {user} may not make it; "
-                f'as an administrator: create database "{name}" owner "{user}"'
+                f'as an administrator: create database "{name}" owner "{user}" {UNICODE}'
             ) from None
         except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
             pass  # another service made it meanwhile
@@ -132,6 +134,12 @@ class Postgres:
             rights = connection.execute(
                 "select has_database_privilege(current_database(), 'create'), has_schema_privilege('public', 'create')"
             ).fetchone()
+            if connection.info.parameter_status("server_encoding") != "UTF8":
+                raise PostgresError(
+                    f"PostgreSQL at {self}: database {name} is not in UTF-8, which MLflow and Prefect write; as an "
+                    f'administrator: drop database "{name}"; create database "{name}" owner "{connection.info.user}" '
+                    f"{UNICODE}"
+                )
             if rights != (True, True):
                 raise PostgresError(
                     f"PostgreSQL at {self}: {connection.info.user} may not make tables in database {name}; "

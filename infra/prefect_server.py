@@ -120,7 +120,8 @@ def prefect_api(workspace: Path) -> Iterator[Api]:
 def run_environment(workspace: Path) -> dict[str, str]:
     """Variables for flows in this process: Prefect keeps quiet on the terminal, where lmle itself reports."""
     level = "INFO" if os.environ.get("LMLE_DEBUG") else "CRITICAL"
-    return {**settings.run_environment(workspace), "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": level}
+    quiet = dict.fromkeys(("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "PREFECT_LOGGING_INTERNAL_LEVEL"), level)
+    return {**settings.run_environment(workspace), **quiet}
 
 
 def start_api(workspace: Path) -> Api:

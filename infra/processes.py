@@ -5,7 +5,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,6 +123,21 @@ def boot() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
+
+
+def users(ports: Collection[int], token: str) -> list[psutil.Process]:
+    """Processes of this user's that are connected to ports of this machine, less those that carry the token."""
+    ours = {process.pid for process in marked(token)} | {os.getpid()}
+    connected = {
+        each.pid
+        for each in psutil.net_connections(kind="tcp4")
+        if each.raddr and each.raddr.port in ports and each.status == psutil.CONN_ESTABLISHED
+    }
+    found = []
+    for pid in connected - ours - {None}:
+        with suppress(psutil.Error):
+            found.append(psutil.Process(pid))
+    return found
 
 
 def port_free(host: str, port: int) -> bool:

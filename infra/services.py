@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 import time
 import uuid
@@ -170,6 +171,11 @@ def down(workspace: Path, say: Say = print) -> int:
         if state is None:
             return 0
         running = [service for service in state.services(workspace)[::-1] if _process(service, state)]
+        for user in processes.users(vars(state.ports).values(), state.token):
+            with suppress(psutil.Error):
+                words = user.cmdline()
+                if any(Path(word).name in ("lmle", "flows.cli") for word in words):
+                    say(f"process {user.pid} uses them, and fails now; started again, it goes on: {shlex.join(words)}")
         for service in running:  # nothing is written meanwhile, so that a full disk stops nothing
             processes.stop(state.started[service.name], service.grace)
             say(f"{service.name:<13} ended")

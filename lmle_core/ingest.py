@@ -68,7 +68,7 @@ def create_store(partial: Path, source: CelebA, data: Data) -> int:
     """
     n = len(source.filenames)
     shards = -(-n // data.shard)
-    folders = [[str(folder.absolute()), rows] for folder, rows in source.folders]
+    folders: Any = [[str(folder.absolute()), rows] for folder, rows in source.folders]
     if (partial / CREATED).exists():
         zarr.open_group(partial, mode="r+").attrs["folders"] = folders
         return shards

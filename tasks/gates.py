@@ -1,12 +1,14 @@
 """Checks between the stages of a flow: what stops a run, before expensive work or instead of a bad result."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from lmle_core.artefact import Reference
 from lmle_core.balance import check_balance
+from lmle_core.celeba.folders import read_folders
 from lmle_core.celeba.layout import enumerate_names
 from lmle_core.classifier import MODEL, Classifier
 from lmle_core.config import Config, ConfigError
@@ -17,8 +19,12 @@ from lmle_core.network import SIX_LAYER, check_trunk
 from lmle_core.prior import class_count, network_spec
 from lmle_core.sampling import make_sampler
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
+from lmle_core.training import iterations_of_a_round
 from lmle_core.training_profile import TrainingProfile
 from tasks.mlflow_store import answering_uri, connect
+
+FEW = 20
+"""Iterations in a round; with fewer, a network hardly moves."""
 
 
 class UnusableDataError(ValueError):
@@ -52,34 +58,63 @@ def check_tracking(config: Config, workspace: Path) -> None:
     connect(answering_uri(config.engines, workspace))
 
 
-def check_data(store: Reference, config: Config) -> None:
-    """Refuse data that cannot be trained or judged on as configured.
+def check_source(config: Config) -> None:
+    """Refuse a folder, or folders, that no store can be made of, by what their tables say; see `check_labels`.
 
-    That is a store with an empty split, an attribute of which training sees one class only, a split for validation or
-    test in which all attributes are of one class, identities that are missing, or settings that do not fit the number
-    of attributes.
+    Raises:
+        DataError: for a layout, a table or an attribute that is not there.
     """
-    images = ImageStore.open(store.path)
+    if config.data.directory is not None:
+        data = read_folders(config.data.directory, config.data.more, config.data.attributes)
+        check_labels(data.labels, data.split, data.attributes, str(config.data.directory))
+
+
+def check_labels(labels: np.ndarray, splits: np.ndarray, attributes: Sequence[str], place: str) -> None:
+    """Refuse labels that cannot be trained or judged on.
+
+    That is an empty split, an attribute of which training sees one class only, or a split for validation or test in
+    which all attributes are of one class.
+
+    Args:
+        labels: (N, A).
+        splits: (N,), of `lmle_core.store`.
+        attributes: A names.
+        place: where they come from.
+
+    Raises:
+        UnusableDataError: with what to do.
+    """
     for split, name in ((TRAIN, "train"), (VALID, "valid"), (TEST, "test")):
-        if not len(images.rows(split)):
+        if not (splits == split).any():
             raise UnusableDataError(
-                f"{store.path}: no image in the split {name!r}; list_eval_partition needs 0 (train), 1 (valid) and "
-                "2 (test)"
+                f"{place}: no image in the split {name!r}; list_eval_partition needs 0 (train), 1 (valid) and 2 (test)"
             )
-    labels = images.labels[images.rows(TRAIN)]
-    constant = [images.attributes[a] for a in np.flatnonzero((labels == labels[0]).all(0))]
+    training = labels[splits == TRAIN]
+    same = (training == training[0]).all(0)
+    constant = [name for name, alone in zip(attributes, same, strict=True) if alone]
     if constant:
         raise UnusableDataError(
-            f"{len(constant)} attributes have a single class among the {len(labels)} training images: "
-            f"{', '.join(constant[:10])}; choose the others with data.attributes, or add images"
+            f"attributes with a single class among the {len(training)} training images: "
+            f"{enumerate_names(constant, 10)}; choose the others with data.attributes, or add images"
         )
     for split, name in ((VALID, "valid"), (TEST, "test")):
-        judged = images.labels[images.rows(split)]
+        judged = labels[splits == split]
         if (judged == judged[0]).all():
             raise UnusableDataError(
                 f"every attribute has a single class among the {len(judged)} images of the split {name!r}, which can "
                 "judge nothing: split the images at random"
             )
+
+
+def check_data(store: Reference, config: Config) -> None:
+    """Refuse data that cannot be trained or judged on as configured.
+
+    That are labels as of `check_labels`, identities that are missing, or settings that do not fit the number of
+    attributes.
+    """
+    images = ImageStore.open(store.path)
+    check_labels(images.labels, images.split, images.attributes, store.path)
+    labels = images.labels[images.rows(TRAIN)]
     if config.prior.kind == "identity" and images.identity is None:
         raise UnusableDataError("prior.kind 'identity' needs identity_CelebA.txt beside the attributes; use 'bce'")
     training = config.training
@@ -88,6 +123,19 @@ def check_data(store: Reference, config: Config) -> None:
         check_balance(config, labels.shape[1])
     except ValueError as error:
         raise ConfigError(str(error)) from None
+
+
+def few_iterations(store: Reference, config: Config) -> str:
+    """A warning where the training images are few for the configured batches and epochs; '' where they are not."""
+    images = len(ImageStore.open(store.path).rows(TRAIN))
+    iterations = iterations_of_a_round(images, config)
+    if iterations >= FEW:
+        return ""
+    return (
+        f"{images} training images, iterations in a round: {iterations}, too few to learn from; lower training.batch "
+        f"({config.training.batch}), and raise prior.epochs ({config.prior.epochs:g}) and training.epochs "
+        f"({config.training.epochs:g})"
+    )
 
 
 def check_champion(champion: Reference, store: Reference, config: Config) -> None:

@@ -13,6 +13,7 @@ from lmle_core.features import Output
 from lmle_core.location import Location
 from tasks import clusters as clustering
 from tasks import data, drift, evaluate, features, index, prior, promotion, publish, train
+from tasks.gates import check_labels
 from tasks.stage import done
 from tasks.unfinished import finish, note
 from tasks.workers import Workers
@@ -68,9 +69,11 @@ class Stages:
     def ingest(self, directory: Location) -> Reference:
         """The image store of a folder in CelebA's layout, and of those that are appended to it."""
         more, view = self.config.data.more, self.config.view(*INGESTED).data
+        found = read_folders(directory, more, view.attributes)
+        check_labels(found.labels, found.split, found.attributes, str(directory))
         return self._do(
-            data.ingest_images, directory=directory, more=more,
-            fingerprint=read_folders(directory, more, view.attributes).fingerprint(), data=view, workers=self.workers,
+            data.ingest_images, directory=directory, more=more, fingerprint=found.fingerprint(), data=view,
+            workers=self.workers,
         )  # fmt: skip
 
     def prior(self, store: Reference) -> Reference:

@@ -58,7 +58,7 @@ class Workers:
 
     def number(self) -> int:
         """How many workers there are now."""
-        return len(self.client().scheduler_info(n_workers=-1)["workers"])
+        return len(self.client().nthreads())
 
     def kind(self) -> str:
         """Where the workers compute: 'cuda' where each of them has a CUDA device and the run may use one, else 'cpu'.

@@ -88,7 +88,13 @@ def predict(
     from flows.tables import write_predictions
     from lmle_core.classifier import Classifier
 
-    write_predictions(classify_files(Classifier.load(model_directory(space, model)), paths), output.value)
+    found, wrong = classify_files(Classifier.load(model_directory(space, model)), paths)
+    if found:
+        write_predictions(found, output.value)
+    if wrong:
+        raise UsageError(
+            "\n      ".join(wrong if len(paths) == 1 else [f"no answer for {len(wrong)} of {len(paths)} files", *wrong])
+        )
 
 
 def neighbours(

@@ -34,6 +34,8 @@ def load_config(preset: str | None = None, settings: list[str] | None = None) ->
         name, separator, text = setting.partition("=")
         if not separator or not name:
             raise ConfigError(f"--set {setting}: expected section.key=value, for example training.rounds=2")
+        if meant := _with_section(name.strip()):
+            raise ConfigError(f"--set {setting}: did you mean {' or '.join(meant)}?")
         _assign(values, name.strip().split("."), _toml_value(text.strip()))
     return parse_config(values)
 
@@ -60,6 +62,14 @@ def _preset_values(preset: str) -> dict[str, Any]:
     raise ConfigError(f"unknown preset {preset!r}{nearest(preset, presets())}")
 
 
+def _with_section(name: str) -> list[str]:
+    """What a setting without its section may be; none where it is a name of the configuration itself."""
+    if name in Config.model_fields:
+        return []
+    fields = Config.model_fields.items()
+    return [f"{section}.{name}" for section, field in fields if name in getattr(field.annotation, "model_fields", ())]
+
+
 def _toml_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
@@ -83,6 +93,10 @@ def _explain(error: ValidationError) -> str:
         if problem["type"] == "literal_error" and isinstance(problem["input"], str):
             valid = [part.strip(" '") for part in problem["ctx"]["expected"].replace(" or ", ",").split(",")]
             message = f"{problem['input']!r} is not one of {', '.join(valid)}{nearest(problem['input'], valid)}"
+        elif problem["type"] == "tuple_type":
+            message = f'expected a list, such as ["a", "b"] or [1, 2] (got {problem["input"]!r})'
+        elif problem["type"] == "model_type":
+            message = f"a section, whose settings are {where}.KEY=VALUE (got {problem['input']!r})"
         elif not message.startswith("unknown name") and not isinstance(problem["input"], dict):
             message += f" (got {problem['input']!r})"
         lines.append(f"{where}: {message}")

@@ -69,6 +69,10 @@ def images(tmp_path: Path) -> Path:
         (["run", "--set", "prior.kind=bcee"], "'bcee' is not one of bce, identity, torchvision, pca; did you"),
         (["run", "--set", "training.rounds=0"], "training.rounds: Input should be greater than or equal to 1 (got 0)"),
         (["run", "--set", "rounds"], "expected section.key=value"),
+        (["run", "--set", "rounds=3"], "--set rounds=3: did you mean training.rounds?"),
+        (["run", "--set", "training=3"], "training: a section, whose settings are training.KEY=VALUE (got 3)"),
+        (["run", "--set", "data.attributes=Bald"], 'expected a list, such as ["a", "b"] or [1, 2] (got \'Bald\')'),
+        (["run", "--workspace", "/dev/null/x"], "workspace /dev/null/x: Not a directory; choose another"),
         (["run", "--seed", "-1"], "seed: Input should be greater than or equal to 0 (got -1)"),
         (["run", "--data", "/no/such/folder"], "--data /no/such/folder: no such folder"),
         (["run", "--set", "data.directory=/no/such/folder"], "data.directory /no/such/folder: no such folder"),
@@ -194,13 +198,19 @@ def test_a_model_by_a_relative_path_is_found_from_any_folder(
 
 
 def test_predict_refuses_what_is_no_image(lmle: Lmle, run: Path, images: Path, tmp_path: Path) -> None:
-    ended = lmle("predict", "latest", images, images / "notes.txt")
+    (images / "void.jpg").touch()
+    ended = lmle("predict", "latest", images, images / "notes.txt", "-f", "csv")
     assert ended.code == 2
-    assert str(images / "notes.txt") in ended.err
-    assert ended.out == ""
+    assert "no answer for 2 of 5 files" in ended.err
+    assert all(f"{images / name}: " in ended.err for name in ("notes.txt", "void.jpg"))
+    assert [row["file"] for row in csv.DictReader(io.StringIO(ended.out))] == [
+        str(images / name) for name in ("a.JPG", "b.jpg", "more/c.jpeg")
+    ]  # the others have theirs
     truncated = tmp_path / "cut.jpg"
     truncated.write_bytes(jpeg(1)[:80])
-    assert lmle("predict", "latest", truncated).code == 2
+    ended = lmle("predict", "latest", truncated)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(f"lmle: {truncated}: ")
     (tmp_path / "empty").mkdir()
     assert "no image in this folder" in lmle("predict", "latest", tmp_path / "empty").err
 

@@ -1,5 +1,6 @@
 """Addresses of PostgreSQL, and what a real server allows: refused before anything starts, with what to do."""
 
+import re
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -105,6 +106,21 @@ def test_missing_rights_are_refused_with_the_statement_that_grants_them(postgres
             for part in ("prefect", "mlflow"):
                 connection.execute(f'drop database if exists "{base}_{part}" with (force)')
             connection.execute(f'drop role "{role}"')
+
+
+@pytest.mark.postgres
+def test_a_database_of_another_encoding_is_refused_with_what_makes_it_anew(postgres: Postgres) -> None:
+    name = f"{postgres.url.database}_prefect"
+    with admin(postgres) as connection:
+        connection.execute(f"create database \"{name}\" encoding 'SQL_ASCII' locale 'C' template template0")
+        again = rf"{name} is not in UTF-8, .*: (drop database \"{name}\"); (create database .* template template0)$"
+        with pytest.raises(PostgresError, match=again) as error:
+            postgres.prepare()
+        found = re.search(again, str(error.value))
+        assert found is not None
+        for statement in found.groups():
+            connection.execute(statement)
+    postgres.prepare()
 
 
 @pytest.mark.postgres

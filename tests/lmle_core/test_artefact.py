@@ -97,9 +97,12 @@ def test_what_is_found_done_is_young_before_anybody_looks(tmp_path: Path, monkey
     make_once(tmp_path / "key", "letters", {}, write_letter)
     os.utime(tmp_path / "key", (0, 0))
     seen = []
-    monkeypatch.setattr(
-        artefact, "committed", lambda directory: (seen.append(directory.stat().st_mtime), committed(directory))[1]
-    )
+
+    def look(directory: Path) -> Reference | None:
+        seen.append(directory.stat().st_mtime)
+        return committed(directory)
+
+    monkeypatch.setattr(artefact, "committed", look)
     assert make_once(tmp_path / "key", "letters", {}, write_letter)[1]
     assert seen[0] > time.time() - 60
 

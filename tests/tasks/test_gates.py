@@ -60,7 +60,7 @@ def test_a_split_that_can_judge_nothing_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_attribute_with_one_class_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(UnusableDataError, match="attributes have a single class among"):
+    with pytest.raises(UnusableDataError, match="attributes with a single class among"):
         check_data(store(tmp_path, "list_attr_celeba.txt", "-1", " 1"), Config())
 
 
