@@ -55,6 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: of the command line; None: the process's own.
     """
     without_proxy()
+    arrived.clear()
     try:
         code = app(arguments, standalone_mode=False)
         print(end="", flush=True)

@@ -53,6 +53,8 @@ def explain(error: BaseException) -> tuple[Exit, str]:
         message = shown.format_message()
     if code is Exit.INTERRUPTED:
         message = "interrupted; the same command continues where this one stopped"
+    elif type(shown).__name__ == "ConnectError":  # of Prefect's client
+        message = f"Prefect's server does not answer any more ({message}); when it does, the same command goes on"
     elif code is Exit.FAILED and not isinstance(shown, RuntimeError):
         message = f"{type(shown).__name__}: {message}"
     if os.environ.get("LMLE_DEBUG"):

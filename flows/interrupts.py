@@ -6,11 +6,12 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
 AGAIN = 0.05
+STDERR = 2
 arrived = threading.Event()
 """Set once an interrupt has come: whatever error it turns into on its way, it was one."""
 
@@ -42,6 +43,9 @@ def interruptible() -> Iterator[None]:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    if not arrived.is_set():
+        with suppress(OSError):
+            os.write(STDERR, b"lmle: stopping\n")
     arrived.set()
     raise KeyboardInterrupt
 

@@ -141,10 +141,11 @@ def write_predictions(found: Sequence[Classified], output: str) -> None:
             values = (value for name in attributes for value in (each.labels[name], each.margins[name]))
             writer.writerow([each.file, *values])
     else:
+        alike = len({each.file.name for each in found}) < len(found)
         for start in range(0, len(found), FILES_A_TABLE):
             block = found[start : start + FILES_A_TABLE]
             print_rows(
-                ("attribute", *(each.file.name for each in block)),
+                ("attribute", *(str(each.file) if alike else each.file.name for each in block)),
                 [(name, *(f"{each.labels[name]}  {each.margins[name]:6.3f}" for each in block)) for name in attributes],
             )
 

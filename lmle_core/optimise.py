@@ -1,5 +1,6 @@
 """The training loop: one optimiser step an iteration, one learning-rate curve, checkpoints to continue from."""
 
+import logging
 import math
 import time
 import zipfile
@@ -165,7 +166,9 @@ def _save(directory: Path, network: Network, optimiser: torch.optim.Optimizer, d
 
 def _restore(directory: Path, network: Network, optimiser: torch.optim.Optimizer) -> tuple[int, Curves]:
     path = directory / CHECKPOINT
-    if not zipfile.is_zipfile(path):  # not there, or damaged when the machine failed: from the beginning
+    if not zipfile.is_zipfile(path):
+        if path.exists():  # cut off when the machine failed
+            logging.getLogger("lmle").warning("%s is damaged: this training begins again", path)
         return 0, []
     state = torch.load(path, map_location=next(network.parameters()).device, weights_only=True)
     network.load_state_dict(state["network"])

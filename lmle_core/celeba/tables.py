@@ -154,9 +154,10 @@ def parse_slowly(path: Path | UPath, text: str, head: Head) -> Table:
         found = _cells(path, number, stripped) if separated else re.split("[ \t]+", stripped)
         where = f"{path} line {number}"
         if len(found) != width + 1:
+            blanks = head.lines and not separated and len(found) <= width
             raise DataError(
                 f"{where}: expected {width + 1} columns, a file name and {width} value{'s' * (width != 1)}, found "
-                f"{len(found)}: {_short(stripped)}"
+                f"{len(found)}: {_short(stripped)}{'; names with a blank in them need a .csv file' * bool(blanks)}"
             )
         filename, *cells = found
         if not filename:

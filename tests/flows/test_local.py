@@ -37,6 +37,7 @@ def test_interrupted_refused_and_done(prefect_server: str, tmp_path: Path, numbe
     out, err = run.communicate()
     assert run.returncode == 3, [*before, err]
     assert err.splitlines()[-1] == "lmle: interrupted; the same command continues where this one stopped"
+    assert err.count("lmle: stopping") == 1
     assert "Traceback" not in err
 
     run = _run(tmp_path, "evaluation.least_balanced_accuracy=1")

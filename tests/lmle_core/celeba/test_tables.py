@@ -99,6 +99,7 @@ WRONG = [
     ("t.txt", RIGHT.replace("3", "4", 1), ["line 1", "expected the number of rows that follow, 3, found 4"]),
     ("t.txt", RIGHT.replace("b.jpg  1", "b.jpg  1 1"), ["line 4", "expected 3 columns", "found 4", "b.jpg"]),
     ("t.txt", RIGHT.replace("b.jpg  1", "b.jpg "), ["line 4", "expected 3 columns", "found 2"]),
+    ("t.txt", RIGHT.replace("Male", "Fe Male"), ["line 3", "names with a blank in them need a .csv file"]),
     ("t.txt", RIGHT.replace("b.jpg  1", "b.jpg  x"), ["line 4", "expected an integer for Male of b.jpg", "'x'"]),
     ("t.txt", RIGHT.replace("b.jpg  1", "b.jpg  1.0"), ["line 4", "expected an integer", "'1.0'"]),
     ("t.txt", RIGHT.replace("c.jpg", "a.jpg"), ["line 5", "each file name once", "a.jpg again", "line 3"]),
