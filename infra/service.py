@@ -38,6 +38,16 @@ DEFAULTS: Mapping[str, str] = {
 }
 
 
+REACHED_AT: Mapping[str, str] = {
+    "prefect": "PREFECT_API_URL",
+    "mlflow": "MLFLOW_TRACKING_URI",
+    "dask": "LMLE_DASK_DASHBOARD",
+    "dask-workers": "LMLE_DASK_DASHBOARD",
+    "worker": "PREFECT_API_URL",
+}
+"""The variable that says where each is seen from outside of it."""
+
+
 def command(name: str) -> tuple[str, ...]:
     """Arguments, after the Python interpreter, that become the service."""
     return ("-m", "infra.service", name)

@@ -19,6 +19,7 @@ from infra.catalogue import Addresses, Ports, Service
 from infra.postgres import Postgres
 from infra.prefect_server import ServerError, keep_template, prepare_database, tail
 from infra.processes import Detached
+from infra.service import REACHED_AT, answers
 from lmle_core.artefact import write_atomically
 from lmle_core.cores import cores
 
@@ -200,6 +201,16 @@ def status(workspace: Path) -> list[Health]:
         answer = "up" if service.answers() else "does not answer"
         words = answer if _process(service, state) else "ended"
         lines.append(Health(service.name, service.url, words, _log(service, workspace)))
+    return lines
+
+
+def elsewhere(workspace: Path) -> list[Health]:
+    """How each service is that the environment names, as in a container: nobody started them in this workspace."""
+    lines = []
+    for name, variable in REACHED_AT.items():
+        if (url := os.environ.get(variable, "")).startswith("http"):
+            words = "up" if answers(name, os.environ) else "does not answer"
+            lines.append(Health(name, url, words, settings.logs(workspace)))
     return lines
 
 

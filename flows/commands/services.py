@@ -45,10 +45,11 @@ def status(workspace: Workspace = None) -> None:
     from flows.tables import print_rows
     from infra import services
 
-    health = services.status(workspace_path(workspace))
+    space = workspace_path(workspace)
+    health = services.status(space) or services.elsewhere(space)
     print_rows(("service", "state", "address"), [(line.name, line.state, line.url) for line in health])
     if not health:
-        print(f"no services are up for {workspace_path(workspace)}: `lmle up` starts them")
+        print(f"no services are up for {space}: `lmle up` starts them")
     if not health or any(line.state != "up" for line in health):
         raise typer.Exit(1)
 

@@ -19,7 +19,7 @@ from infra.postgres import Postgres
 from infra.prefect_server import ServerError
 from infra.service import process
 from infra.services import PortInUseError, State
-from infra.work_pool import POOL, ensure_pool
+from infra.work_pool import POOL, ensure_pool, forget_worker
 from tests.infra.busy_server import busy_server
 
 
@@ -42,6 +42,17 @@ def test_nothing_is_up_in_a_new_workspace(tmp_path: Path) -> None:
     assert services.status(tmp_path) == []
     assert (services.running(tmp_path), services.postgres_of(tmp_path)) == ({}, "")
     assert services.down(tmp_path) == 0
+
+
+def test_services_that_the_environment_names_are_looked_at_where_none_was_started(
+    tmp_path: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container."""
+    forget_worker(prefect_server)
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///x.db")
+    found = {line.name: line.state for line in services.elsewhere(tmp_path)}
+    assert found == {"prefect": "up", "worker": "does not answer"}
 
 
 def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
