@@ -48,7 +48,7 @@ def status(workspace: Workspace = None) -> None:
     space = workspace_path(workspace)
     health = services.status(space) or services.elsewhere(space)
     print_rows(("service", "state", "address"), [(line.name, line.state, line.url) for line in health])
-    if not health:
+    if not any(line.state == "up" for line in health):
         print(f"no services are up for {space}: `lmle up` starts them")
     if not health or any(line.state != "up" for line in health):
         raise typer.Exit(1)

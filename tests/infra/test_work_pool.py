@@ -1,32 +1,14 @@
 """The work pool, on a real Prefect API: one slot, which a dead run does not keep."""
 
-import json
-import urllib.request
-from typing import Any
-
 from infra.api import call
 from infra.work_pool import POOL, WORKER, close_dead_runs, ensure_pool, forget_worker, worker_online
 
 
-def _call(method: str, url: str, body: dict[str, Any] | None = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
-    with urllib.request.urlopen(request) as response:
-        return json.loads(response.read())
-
-
 def test_one_slot_over_all_deployments(prefect_server: str) -> None:
     ensure_pool(prefect_server)
-    urllib.request.urlopen(
-        urllib.request.Request(
-            f"{prefect_server}/work_pools/{POOL}",
-            b'{"concurrency_limit": 5}',
-            {"Content-Type": "application/json"},
-            method="PATCH",
-        )
-    ).close()
+    call("PATCH", f"{prefect_server}/work_pools/{POOL}", {"concurrency_limit": 5})
     ensure_pool(prefect_server)
-    pool = _call("GET", f"{prefect_server}/work_pools/{POOL}")
+    pool = call("GET", f"{prefect_server}/work_pools/{POOL}")
     assert (pool["type"], pool["concurrency_limit"]) == ("process", 1)
     assert not worker_online(prefect_server)
     assert not worker_online("http://127.0.0.1:9/api")
@@ -43,18 +25,18 @@ def test_a_worker_that_ended_does_not_pass_for_the_next_one(prefect_server: str)
 
 def test_a_run_without_a_worker_is_closed_and_others_are_left(prefect_server: str) -> None:
     ensure_pool(prefect_server)
-    flow = _call("POST", f"{prefect_server}/flows/", {"name": "pool-story"})
+    flow = call("POST", f"{prefect_server}/flows/", {"name": "pool-story"})
     deployment = {"name": "d", "flow_id": flow["id"], "work_pool_name": POOL, "entrypoint": "x.py:x"}
-    deployment = _call("POST", f"{prefect_server}/deployments/", deployment)
+    deployment = call("POST", f"{prefect_server}/deployments/", deployment)
     create = f"{prefect_server}/deployments/{deployment['id']}/create_flow_run"
     runs = {
-        state: _call("POST", create, {"state": {"type": state}, "name": state.lower()})
+        state: call("POST", create, {"state": {"type": state}, "name": state.lower()})
         for state in ("SCHEDULED", "RUNNING", "COMPLETED")
     }
     elsewhere = {"flow_id": flow["id"], "state": {"type": "RUNNING"}, "name": "in-process"}
-    runs["IN-PROCESS"] = _call("POST", f"{prefect_server}/flow_runs/", elsewhere)
+    runs["IN-PROCESS"] = call("POST", f"{prefect_server}/flow_runs/", elsewhere)
     assert close_dead_runs(prefect_server) == ["running"]
-    after = {name: _call("GET", f"{prefect_server}/flow_runs/{run['id']}")["state_type"] for name, run in runs.items()}
+    after = {name: call("GET", f"{prefect_server}/flow_runs/{run['id']}")["state_type"] for name, run in runs.items()}
     assert after == {
         "SCHEDULED": "SCHEDULED", "RUNNING": "CRASHED", "COMPLETED": "COMPLETED", "IN-PROCESS": "RUNNING",
     }  # fmt: skip
