@@ -147,29 +147,21 @@ def classify_files(classifier: "Classifier", files: Sequence[Path]) -> tuple[lis
     Returns:
         The answers, and what is wrong with each file that has none: it cannot be read or decoded.
     """
+    import numpy as np
+
     found: list[Classified] = []
     wrong: list[str] = []
     for start in range(0, len(files), BATCH):
-        images: dict[Path, bytes] = {}
+        decoded: list[Path] = []
+        pixels = np.empty((BATCH, *classifier.shape), np.uint8)
         for file in files[start : start + BATCH]:
             try:
-                images[file] = file.read_bytes()
-            except OSError as error:
-                wrong.append(f"{file}: {error.strerror}")
-        answers = None
-        while answers is None and images:
-            try:
-                answers = classifier.classify(list(images.values()))
-            except ValueError as error:
-                position = re.search(r"image (\d+): (.*)", str(error), re.DOTALL)
-                if position is None:
-                    raise
-                bad = list(images)[int(position[1])]
-                wrong.append(f"{bad}: {position[2]}")
-                del images[bad]
-        if answers is None:
-            continue
-        for file, row, confidence in zip(images, answers.labels.tolist(), answers.margins.tolist(), strict=True):
+                classifier.decode(file.read_bytes(), pixels[len(decoded)])
+                decoded.append(file)
+            except (OSError, ValueError) as error:
+                wrong.append(f"{file}: {getattr(error, 'strerror', None) or error}")
+        answers = classifier.classify_pixels(pixels[: len(decoded)])
+        for file, row, confidence in zip(decoded, answers.labels.tolist(), answers.margins.tolist(), strict=True):
             found.append(
                 Classified(
                     file,
