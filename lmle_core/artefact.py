@@ -195,21 +195,14 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def settle(partial: Path, directory: Path) -> None:
-    """Give a directory that is whole, its marker included, its final name; who calls holds its `lock`."""
+    """Give a directory that is whole its final name, in place of what has it; one process at a time, see `lock`."""
     _fsync_tree(partial)
-    if directory.exists():  # present but without a valid marker
-        shutil.rmtree(directory)
-    partial.rename(directory)
-    fsync(directory.parent)
-
-
-def replace(partial: Path, directory: Path) -> None:
-    """Give a directory the name of another one, which goes; who calls holds the other's `lock`."""
     old = directory.with_name(f"{directory.name}.old.partial")
     shutil.rmtree(old, ignore_errors=True)
     if directory.exists():
         directory.rename(old)
     partial.rename(directory)
+    fsync(directory.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -7,7 +7,7 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
-from lmle_core.artefact import Reference, lock, replace
+from lmle_core.artefact import Reference, lock, settle
 from lmle_core.config import Config
 from lmle_core.device import choose_device, set_threads
 from lmle_core.experiment import run_experiment
@@ -91,5 +91,5 @@ def publish_comparison(compared: Reference, study: str, made: Mapping[str, Any],
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(compared.path, partial)
         (partial / "made.json").write_text(json.dumps(made, indent=1))
-        replace(partial, target)
+        settle(partial, target)
     return target

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from lmle_core.artefact import MARKER, Reference, replace
+from lmle_core.artefact import MARKER, Reference, settle
 from lmle_core.classifier import Classifier
 from lmle_core.comparison.statistics import Estimate
 from lmle_core.comparison.wording import signed
@@ -161,5 +161,5 @@ def keep_files(run: Path, parts: list[Reference]) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     for part in parts:
         shutil.copytree(part.path, partial, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MARKER))
-    replace(partial, folder)
+    settle(partial, folder)
     return folder

@@ -114,7 +114,7 @@ def put(directory: Path, number: int) -> None:
             partial = directory.with_name("partial")
             partial.mkdir()
             (partial / "writer").write_text(str(number))
-            artefact.replace(partial, directory)
+            artefact.settle(partial, directory)
 
 
 def test_a_directory_takes_the_place_of_another_one(tmp_path: Path) -> None:
