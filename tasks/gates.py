@@ -164,8 +164,7 @@ def check_champion(champion: Reference, store: Reference, config: Config) -> Non
                 f"the champion of model {config.engines.model!r} has the {what} {expected}, this retraining {found}: "
                 "configure it as the champion was, or let engines.model name another model"
             )
-    profile = TrainingProfile.load(Path(champion.path) / MODEL)
-    if config.promotion.warm_start and profile is not None:
+    if config.promotion.warm_start and (profile := TrainingProfile.load(Path(champion.path) / MODEL)) is not None:
         judging = np.concatenate([images.rows(VALID), images.rows(TEST)])
         names = np.array([images.filenames[row] for row in judging])
         if learnt := list(names[np.isin(names, profile.names)]):
