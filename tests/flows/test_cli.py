@@ -277,3 +277,17 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
     begun = os.times().children_user
     subprocess.run([sys.executable, "-m", "flows.cli", "--help"], capture_output=True, check=True)
     assert os.times().children_user - begun < 1.5
+
+
+def test_after_an_error_no_thread_keeps_the_process() -> None:
+    """As the clients of a server that is gone would, which ask on and on."""
+    code = """if True:
+        import sys, threading, time
+        from flows import cli
+        cli.GRACE = 0.5
+        threading.Thread(target=time.sleep, args=(600,)).start()
+        sys.argv = ["lmle", "show", "nothing"]
+        cli.main()
+    """
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert ended.returncode == 2, ended.stderr

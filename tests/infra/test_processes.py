@@ -1,6 +1,8 @@
 """Detached processes: found again safely, and ended with all that they started."""
 
+import os
 import signal
+import socket
 import sys
 import uuid
 from pathlib import Path
@@ -78,3 +80,23 @@ def test_free_ports_are_free_and_differ() -> None:
     ports = processes.free_ports("127.0.0.1", 5)
     assert len(set(ports)) == 5
     assert all(processes.port_free("127.0.0.1", port) for port in ports)
+
+
+def test_who_uses_a_port_is_known_and_not_ourselves_or_who_carries_the_token(tmp_path: Path) -> None:
+    connect = "import socket, sys, time; s = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); time.sleep(600)"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        stranger, ours = (
+            processes.start(
+                [sys.executable, "-c", connect, str(port)], {**os.environ, processes.TOKEN: token}, tmp_path / "log"
+            )
+            for token in ("", "ours")
+        )
+        try:
+            held = [server.accept() for _ in range(2)]
+            assert [each.pid for each in processes.users([port], "ours")] == [stranger.pid]
+            for connection, _ in held:
+                connection.close()
+        finally:
+            for each in (stranger, ours):
+                processes.stop(each, grace=5)

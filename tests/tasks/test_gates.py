@@ -21,6 +21,7 @@ from tasks.gates import (
     check_health,
     check_quality,
     check_settings,
+    few_iterations,
 )
 from tests.lmle_core.celeba.small import write_small
 from tests.lmle_core.conftest import make_store
@@ -147,3 +148,11 @@ def test_a_champion_that_does_not_fit_the_images_is_refused_with_what_differs(tm
         model.parent
     )
     refused(rf"the champion was trained on 1 \({learnt[0]}\); give them 0", *warm, data=size, attributes=names)
+
+
+def test_few_images_for_the_batch_are_warned_of_with_what_to_change(tmp_path: Path) -> None:
+    images = reference(make_store(tmp_path, images=20).path)
+    warning = few_iterations(images, Config())
+    assert warning.startswith("20 training images, iterations in a round: 1, too few")
+    assert "training.batch (256)" in warning
+    assert few_iterations(images, load_config(None, ["training.batch=8", "training.epochs=8"])) == ""
