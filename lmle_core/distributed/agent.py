@@ -1,5 +1,7 @@
 """The agent of a training's processes on one machine: torchrun, which ends with its parent and tells why it failed."""
 
+import logging
+import os
 import sys
 from typing import Any
 
@@ -21,6 +23,8 @@ def main(arguments: list[str]) -> int:
         0 when they have ended well, else 1.
     """
     end_with_parent()
+    # Torch itself heeds LOGLEVEL in some modules of the agent only.
+    logging.getLogger("torch.distributed.elastic").setLevel(os.environ.get("LOGLEVEL", "WARNING"))
     options = torchrun.parse_args(arguments)  # type: ignore[no-untyped-call]
     try:
         torchrun.run(options)  # type: ignore[no-untyped-call]
