@@ -13,6 +13,7 @@ from lmle_core.comparison.tables import Comparison
 from lmle_core.config import Config
 from lmle_core.figures.comparison import differences, gains_against_imbalance
 from lmle_core.figures.style import save
+from lmle_core.methods.catalogue import METHODS
 from lmle_core.methods.titles import TITLES
 
 
@@ -48,7 +49,9 @@ def write_comparison(
         found, truths, reference, shared=shared, bootstrap=config.evaluation.bootstrap, seed=config.seed
     )
     (directory / "comparison.json").write_text(json.dumps(compared.to_json(), indent=1))
-    (directory / "comparison.md").write_text(compared.markdown(TITLES) + "\n")
+    own = {name: method.rules[0] for name, method in METHODS.items()}
+    page = [compared.overview(TITLES, own), compared.markdown(TITLES)]
+    (directory / "comparison.md").write_text("\n\n".join(page) + "\n")
     (directory / "trials.json").write_text(json.dumps(trials, indent=1))
     (directory / "samples.json").write_text(json.dumps([_sample(each) for each in found]))
     rows = compared.rows()

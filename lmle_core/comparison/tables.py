@@ -125,6 +125,29 @@ class Comparison:
             "standings": [each.to_json() for each in self.standings],
         }
 
+    def overview(self, titles: Mapping[str, str], rules: Mapping[str, str]) -> str:
+        """One line a method, by its own rule: its accuracy, and how far the reference is ahead of it.
+
+        Args:
+            titles: of methods and rules; a name without one stands for itself.
+            rules: of each method, its own.
+        """
+        ahead = "reference − method"
+        rows = [["method", "decided by", "balanced accuracy", "on clean labels", ahead, f"{ahead}, clean labels"]]
+        for each in self.standings:
+            if each.key == self.reference or rules.get(each.key[0]) == each.key[1]:
+                rows.append(
+                    [
+                        *self._names(each, titles),
+                        percent(each.scores["balanced_accuracy"]),
+                        percent(_clean(each)),
+                        _difference_cells(each.difference)[0],
+                        _difference_cells(each.difference_clean)[0],
+                    ]
+                )
+        note = "Each method by its own rule; percent and points, in brackets the 95 % t interval over {}."
+        return "\n\n".join([markdown_table(rows, kept=2), note.format(seeds_text(self.seeds))])
+
     def markdown(self, titles: Mapping[str, str]) -> str:
         """A table of scores and one of differences, each with what it shows below it.
 
@@ -140,11 +163,8 @@ class Comparison:
         won, rho = "attributes won / lost / even", "gain against imbalance"
         differences = [["method", "decided by", ahead, over, ahead_clean, over_clean, won, rho]]
         for each in self.standings:
-            names = [title(name, titles) for name in each.key]
-            if each.key == self.reference:
-                names[0] = f"**{names[0]}**"
-            clean = each.clean["balanced_accuracy"] if each.clean is not None else None
-            cells = [percent(each.scores["balanced_accuracy"]), percent(clean)]
+            names = self._names(each, titles)
+            cells = [percent(each.scores["balanced_accuracy"]), percent(_clean(each))]
             for name in COLUMNS:
                 shown = name != "worst_five" or len(self.attributes) > 5
                 cells.append(percent(each.scores[name], interval=False) if shown else "")
@@ -163,6 +183,11 @@ class Comparison:
         if len(differences) > 1:
             parts += [markdown_table(differences, kept=2), _DIFFERENCES_NOTE.format(reference)]
         return "\n\n".join(parts)
+
+    def _names(self, each: Standing, titles: Mapping[str, str]) -> list[str]:
+        """Of a method and its rule, the reference's in bold."""
+        method, rule = (title(name, titles) for name in each.key)
+        return [f"**{method}**" if each.key == self.reference else method, rule]
 
     def rows(self) -> list[dict[str, str | float | None]]:
         """One row a method and rule, all with the same columns: values from 0 to 1 with their intervals' ends."""
@@ -188,6 +213,10 @@ class Comparison:
             for field in fields(Wins):
                 row[f"{prefix}attributes_{field.name}"] = getattr(found.wins, field.name) if found else None
         return row
+
+
+def _clean(each: Standing) -> Estimate | None:
+    return each.clean["balanced_accuracy"] if each.clean is not None else None
 
 
 def _difference_cells(difference: Difference | None) -> tuple[str, str]:

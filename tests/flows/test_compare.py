@@ -86,7 +86,9 @@ def test_mlflow_has_one_parent_and_a_child_for_each_method_and_seed(workspace: P
     metrics = parents[0].data.metrics
     assert metrics["balanced_accuracy_low"] <= metrics["balanced_accuracy"] <= metrics["balanced_accuracy_high"]
     assert "**LMLE**" in parents[0].data.tags["mlflow.note.content"]
-    assert "comparison.md" in {each.path for each in client.list_artifacts(parents[0].info.run_id)}
+    parent = parents[0].info.run_id
+    assert "comparison.md" in {each.path for each in client.list_artifacts(parent)}
+    assert "figures/differences.png" in {each.path for each in client.list_artifacts(parent, "figures")}
 
 
 def test_started_again_it_finds_everything_done(workspace: Path) -> None:

@@ -104,6 +104,18 @@ def test_markdown_shows_what_there_is_and_no_more(compared: Comparison) -> None:
     assert caption.startswith("LMLE by cluster rule minus each method")
 
 
+def test_the_overview_has_each_method_by_its_own_rule(compared: Comparison) -> None:
+    table, note = compared.overview(TITLES, {"lmle": "another", "ce": "half"}).split("\n\n")
+    head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    assert len(head) == 6
+    assert [row[:2] for row in rows] == [["**LMLE**", "cluster rule"], ["Cross-entropy", "at ½"]]
+    plain = compared.of_key(PLAIN)
+    assert plain.difference is not None and plain.difference_clean is not None
+    assert rows[1][2] == percent(plain.scores["balanced_accuracy"])
+    assert rows[1][4:] == [signed(plain.difference.over_seeds), signed(plain.difference_clean.over_seeds)]
+    assert (rows[0][4:], note[-8:]) == (["", ""], "3 seeds.")
+
+
 def test_digits_have_no_columns_of_faces() -> None:
     right: dict[Key, float | np.ndarray] = {OURS: 0.8, PLAIN: 0.7}
     text = Comparison.of(*study(right, (0,), attributes=1, classes=10, clean=False), OURS, bootstrap=20).markdown({})
