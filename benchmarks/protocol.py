@@ -4,11 +4,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from benchmarks.study_records import StudyRecord
 from benchmarks.study_tables import trials_table
 from lmle_core.comparison.wording import seeds_text, title
+from lmle_core.methods.catalogue import METHODS
 from lmle_core.methods.titles import TITLES
-from lmle_core.studies import STUDIES
+from lmle_core.studies import ABLATIONS, STUDIES
 
 _SAME = """**What is the same.** Within a comparison every method gets the same images, trunk, batch size, augmentation
 and optimiser, and sees the same number of images, repeats counted; LMLE's pre-training counts as part of its
@@ -91,6 +94,10 @@ def missing(records: Mapping[str, StudyRecord]) -> list[str]:
             if len(seeds := measured.comparison.seeds) < study.seeds_of(comparison):
                 meant = study.seeds_of(comparison)
                 found.append(f"The comparison {comparison} was made of {seeds_text(seeds)}; {meant} are meant.")
+    rivals = [name for name in METHODS if name not in (*ABLATIONS, "shipped")]
+    known = {method for record in records.values() for each in record.comparisons.values() for method in each.trials}
+    if absent := "; ".join(title(name, TITLES) for name in rivals if name not in known):
+        found.append(f"Methods that `lmle compare` has and no record here: {absent}.")
     return [*found, *_LIMITS]
 
 
@@ -114,10 +121,25 @@ def _budget(record: StudyRecord) -> str:
     usual = Counter(seen.values()).most_common(1)[0][0]
     others = ", ".join(f"{title(method, TITLES)} {images:,.0f}" for method, images in seen.items() if images != usual)
     where = f" ({last.name})" if len(record.comparisons) > 1 else ""
+    number, hours = _trainings(record)
     return (
         f"The study {record.name}: {settings or 'no setting of its own'}; all else is its revision's default. "
-        f"A training sees {usual:,.0f} images{where}{f', but {others}' if others else ''}."
+        f"A training sees {usual:,.0f} images{where}{f', but {others}' if others else ''}. "
+        f"{number:,} trainings, {hours:.1f} hours if they were one after the other."
     )
+
+
+def _trainings(record: StudyRecord) -> tuple[int, float]:
+    """How many a study has, and the hours that they take, by the mean of those that were scored."""
+    number, hours = 0, 0.0
+    for measured in record.comparisons.values():
+        for method, trials in measured.trials.items():
+            key = method, measured.rules[method]
+            more = len(measured.comparison.seeds) - measured.trial_seeds
+            made = len(trials) * measured.trial_seeds + more
+            number += made
+            hours += made * float(np.mean(list(measured.per_seed(key, "seconds").values()))) / 3600
+    return number, hours
 
 
 def _value(value: Any) -> str:

@@ -92,7 +92,8 @@ three quarters or nine tenths of the images, when a search had found them the st
 annotated, paired by seed; over images: the 95 % bootstrap interval. *The best calibrated* rival is the hardest one: of
 all baselines that decide at the training prior, at the validation optimum, calibrated on validation or by adjusted
 logits, and of those whose training balances the classes at ½, the one with the highest balanced accuracy on the test
-images; of all baselines but *CE variants*, also those whose clusters are calibrated, as LMLE's are. *CE* is plain
+images. The claim on *CE variants* chooses among classifiers alone, that on *baselines* also among methods that decide
+by calibrated clusters, as LMLE does. *CE* is plain
 cross-entropy at the best of its thresholds, chosen likewise. A claim to be ahead is reached where the mean difference
 is the threshold or more and the whole interval over seeds is above 0; not to be below, where the mean difference is
 not; to be near, where the whole interval is within the threshold."""
@@ -157,8 +158,7 @@ def page(records: Mapping[str, StudyRecord]) -> str:
     if ablated:
         parts += ["## What each part is worth", *ablated, _PARTS]
     parts += ["## Protocol", *protocol(records)]
-    if SEARCH:
-        parts += ["## How the recipe was found", SEARCH.strip()]
+    parts += ["## How the recipe was found", SEARCH.strip()]
     parts += ["## CelebA", _CELEBA.format(table=_published(found))]
     parts += ["## What is not shown", "\n".join(f"- {text}" for text in missing(records))]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
@@ -172,14 +172,13 @@ def comparisons(records: Mapping[str, StudyRecord]) -> dict[str, Measured]:
 def _opening(records: Mapping[str, StudyRecord]) -> str:
     commands = {name: f"lmle study {name}{' --data DIR' if name == 'celeba' else ''}" for name in STUDIES}
     commands |= {name: record.command for name, record in records.items()}
-    width = max(map(len, commands.values()))
     lines = [
-        f"{command:<{width}}   # {records[name].date if name in records else 'not run here'}"
+        f"{command:<33} # {records[name].date if name in records else 'not run here'}"
         for name, command in commands.items()
     ]
     celeba = "" if "celeba" in records else "CelebA was not run here."
     methods = dict.fromkeys(method for record in records.values() for method in record.methods)
-    rivals = ", ".join(title(method, TITLES) for method in methods if method not in ("lmle", "shipped", *ABLATIONS))
+    rivals = "; ".join(title(method, TITLES) for method in methods if method not in ("lmle", "shipped", *ABLATIONS))
     opening = _OPENING.format(commands="\n".join(lines), celeba=celeba, rivals=rivals or "none yet")
     return opening.replace("seeds. \n", "seeds.\n")
 

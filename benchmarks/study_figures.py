@@ -1,6 +1,6 @@
 """Figures of docs/results.md: what a record of a study is drawn as."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -12,8 +12,6 @@ from lmle_core.comparison import Comparison
 from lmle_core.figures.comparison import accuracy_against_removed, differences, gains_against_imbalance
 from lmle_core.methods.titles import TITLES
 
-MAIN_RIVALS = ("triplet", "bce", "class-weighted", "logit-adjusted", "ldam", "additive-margin")
-"""Those whose gains are drawn against imbalance, where the comparison has them: at most a page of six panels."""
 REMOVED = "data.removed"
 """The setting that tells the comparisons of the digits study apart."""
 
@@ -59,11 +57,10 @@ def comparison_drawings(measured: Measured) -> list[Drawing]:
         return []
     text = f"What the reference is ahead of each method by its own rule, {measured.name}"
     made = [Drawing(f"{measured.name}-differences.png", text, lambda: differences(own, TITLES))]
-    main = limited(own, MAIN_RIVALS)
-    shown = [each for each in main.standings if each.difference and each.difference.against_imbalance]
-    if shown:
-        text = f"Gain on each attribute against its imbalance, over {len(shown)} rivals, {measured.name}"
-        made.append(Drawing(f"{measured.name}-gains.png", text, lambda: gains_against_imbalance(main, TITLES)[0]))
+    if any(each.difference and each.difference.against_imbalance for each in own.standings):
+        for number, figure in enumerate(gains_against_imbalance(own, TITLES), 1):
+            text = f"Gain on each attribute against its imbalance, over each rival, {measured.name}, page {number}"
+            made.append(Drawing(f"{measured.name}-gains-{number}.png", text, lambda figure=figure: figure))
     return made
 
 
@@ -84,9 +81,3 @@ def removed(measured: Measured) -> float:
 def by_own_rules(measured: Measured, *, ablations: bool = False) -> Comparison:
     """The comparison of the reference with its rivals, or its ablations, by their own rules alone."""
     return replace(measured.comparison, standings=tuple(own_rules(measured, ablations=ablations)))
-
-
-def limited(comparison: Comparison, methods: Iterable[str]) -> Comparison:
-    """The comparison with the reference and some methods alone."""
-    kept = {comparison.reference[0], *methods}
-    return replace(comparison, standings=tuple(each for each in comparison.standings if each.key[0] in kept))

@@ -1,8 +1,9 @@
 """`benchmarks/README.md`, written from the newest record of each stage and scale: `python -m benchmarks.tables`."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 
 from benchmarks import serving
 from benchmarks.measure import LIMIT, OURS, Json, best_peer, ratios
@@ -35,7 +36,8 @@ INTRODUCTION = """# Benchmarks
 
 Every stage against what no implementation can beat on the machine (the limit) and against what one would use instead
 (the peer), called in turn in one process, after a warm-up. Ratios are medians over the n repetitions, with the lowest
-and the highest; compare those, not the rates: machines differ. Raw seconds, versions and commands are in `records/`.
+and the highest; compare those, not the rates: machines differ. The goal is the least share of the limit and the least
+ratio to the peer that were to be reached. Raw seconds, versions and commands are in `records/`.
 
 ```sh
 make bench                        # all stages: ten minutes on two cores, or at CelebA's size where there is a GPU
@@ -43,7 +45,6 @@ lmle bench k-means mining         # some of them
 lmle bench memory                 # peak memory of every stage at 200,000 images
 lmle bench serving                # the model behind MLflow's server, under load
 python -m benchmarks              # the same as `lmle bench`, without Prefect, MLflow and Dask
-python -m benchmarks.accuracy     # balanced accuracy of whole runs over three seeds
 ```
 """
 
@@ -74,7 +75,7 @@ def page(records: Path = RECORDS) -> str:
         measured = found[scale]
         stages = [record for name, record in measured.items() if name in TITLES]
         stages.sort(key=lambda record: list(TITLES).index(record["stage"]))
-        parts += [f"## {title}\n", *map(_hardware, _machines(measured)), ""]
+        parts += [f"## {title}\n", *_machines(measured), ""]
         if stages:
             parts += [*_stages(stages), "", "### Cost against size\n", *_costs(stages), ""]
         for name, heading in (("whole-run", "A whole run"), ("memory", "Memory at 200,000 images")):
@@ -84,7 +85,6 @@ def page(records: Path = RECORDS) -> str:
             parts += ["### Serving\n", *serving.serving_table(measured["serving"]), ""]
         if stages:
             parts += ["### Notes\n", *(note for record in stages for note in _notes(record)), ""]
-    parts += _accuracies(records)
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -99,14 +99,12 @@ def summary(record: Json) -> list[str]:
     return [*(f"{name}: {cell}" for name, cell in cells if cell != "–"), f"cost: size^{record['cost']['exponent']:.2f}"]
 
 
-def _machines(records: dict[str, Json]) -> list[Json]:
-    unique = {json.dumps(_machine(record)): record for record in records.values()}
-    return list(unique.values())
-
-
-def _machine(record: Json) -> list[str]:
-    environment = record["environment"]
-    return [environment["device"], environment["processor"], str(environment["cores"])]
+def _machines(records: Mapping[str, Json]) -> list[str]:
+    """A line for each machine and its versions, with the stages that were measured there."""
+    stages: dict[str, list[str]] = {}
+    for name, record in records.items():
+        stages.setdefault(_hardware(record), []).append(name)
+    return [f"- {', '.join(names)}: {hardware}" for hardware, names in stages.items()]
 
 
 def _hardware(record: Json) -> str:
@@ -114,7 +112,8 @@ def _hardware(record: Json) -> str:
     packages = ", ".join(
         f"{name} {versions[name]}" for name in ("torch", "faiss-gpu", "scikit-learn") if name in versions
     )
-    return f"{environment['cores']} cores of {environment['processor']}, device {environment['device']}; {packages}."
+    cores = f"{environment['cores']} core{'s' if environment['cores'] > 1 else ''}"
+    return f"{cores} of {environment['processor']}, device {environment['device']}; {packages}."
 
 
 def _stages(records: list[Json]) -> list[str]:
@@ -194,35 +193,6 @@ def _limit_share(name: str, shares: dict[str, float]) -> float:
     kinds = {"prior": "training", "index": "k-means"}
     first = name.split(maxsplit=1)[0]
     return min(1.0, shares.get(kinds.get(first, first), 0.0))
-
-
-def _accuracies(records: Path) -> list[str]:
-    """Balanced accuracy of whole runs, newest record first: what the speed must not cost."""
-    lines = []
-    for path in sorted(records.glob("*/record.json"), key=lambda path: path.parent.name, reverse=True):
-        record = json.loads(path.read_text())
-        if "samples" not in record:
-            continue
-        values = {
-            method: [100 * sample["annotated"][method]["mean_balanced_accuracy"] for sample in record["samples"]]
-            for method in ("lmle", "bce_prior")
-        }
-        cells = [f"{mean(each):.1f} ({', '.join(f'{value:.1f}' for value in each)})" for each in values.values()]
-        revision = (record["environment"]["revision"] or "")[:8]
-        lines.append(f"| {path.parent.name} | {revision} | {' | '.join(cells)} |")
-    if not lines:
-        return []
-    explained = (
-        "Percent, the mean and each seed, of the recipe of that revision: what is fast must not cost accuracy. Today's "
-        "recipe is in [results](../docs/results.md).\n"
-    )
-    return [
-        "## Balanced accuracy of whole runs\n",
-        explained,
-        "| record | revision | LMLE | BCE at the training prior |",
-        "|---|---|---|---|",
-        *lines,
-    ]
 
 
 def _notes(record: Json) -> list[str]:

@@ -18,7 +18,7 @@ from lmle_core.clusters import Clusters, cluster
 from lmle_core.config import Config
 from lmle_core.cores import cores
 from lmle_core.evaluation import Rival, assess, evaluate
-from lmle_core.features import Output, extract, load_encoder
+from lmle_core.features import Features, Output, extract, load_encoder
 from lmle_core.index import CentroidIndex
 from lmle_core.index_choice import build_index
 from lmle_core.ingest import ingest_over
@@ -51,7 +51,7 @@ class Stages:
 
 
 def whole_run(source: Path, folder: Path, config: Config, stages: Stages) -> dict[str, Any]:
-    """Every stage, as the flow chains them.
+    """Every stage, as the flow chains them, but for the networks that a run trains to be compared with.
 
     Args:
         source: a data set in CelebA's layout.
@@ -93,6 +93,9 @@ def whole_run(source: Path, folder: Path, config: Config, stages: Stages) -> dic
                 blocks(features), config.cluster, attributes=store.attributes, n_classes=classes, seed=config.seed,
                 round=number, warm=before,
             )  # fmt: skip
+        if before is None:
+            with stages.timed("health 0"):
+                assess(store, features, found, None, None, 0)
         after = _folder(folder / f"round-{number}")
         with stages.timed(f"training {number}"):
             trained = train_round(number, store, found, network, config, stages.device, after)
@@ -100,18 +103,20 @@ def whole_run(source: Path, folder: Path, config: Config, stages: Stages) -> dic
         features = encode(network, "embeddings", str(number))
         with stages.timed(f"health {number}"):
             assess(store, features, found, before, trained.curves, number, squared=config.loss.squared)
+    logits = encode(network, "logits", "logits")
     indexes = {}
-    for name, values in (("index", features), ("index of the prior", prior)):
+    for name, values, beside in (("index", features, logits), ("index of the prior", prior, None)):
         with stages.timed(name):
             index = build_index(
                 blocks(values), StoredRows(str(values), store.labels[valid], valid), config.index, config.cluster,
                 attributes=store.attributes, n_classes=classes, seed=config.seed, squared=config.loss.squared,
+                logits=Features.open(beside).rows(valid) if beside else None,
             )  # fmt: skip
             index.save(folder / name)
             indexes[name] = folder / name
     with stages.timed("evaluation"):
         rivals = {"prior": Rival(prior, indexes["index of the prior"])}
-        evaluate(store, features, CentroidIndex.load(indexes["index"]), rivals, config, folder)
+        evaluate(store, features, CentroidIndex.load(indexes["index"]), rivals, config, folder, logits)
     return dict(json.loads((folder / "scores.json").read_text()))
 
 

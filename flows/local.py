@@ -14,7 +14,7 @@ from infra.prefect_server import ServerError, prefect_api
 from infra.services import postgres_of, running
 from infra.settings import workspace_path
 from lmle_core.config import Config, Engines
-from lmle_core.location import reaching
+from lmle_core.location import Location, reaching
 
 
 def run_here(config: Config) -> Path:
@@ -79,7 +79,7 @@ def compare_here(
     print(f"\nMLflow  {_tracking_uri(first)}")
 
 
-def predict_here(workspace: Path, model: str, images: Path, out: Path, part: int, quarantine: float) -> None:
+def predict_here(workspace: Path, model: str, images: Location, out: Path, part: int, quarantine: float) -> None:
     """Run the flow `predict`, and print where the dataset is. Arguments as of the flow."""
     from flows.runs import model_directory
 

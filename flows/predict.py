@@ -7,9 +7,10 @@ from prefect import flow
 from pydantic import Field
 
 from flows.runs import model_directory
-from infra.settings import workspace_path
+from infra.settings import local, workspace_path
 from lmle_core.artefact import read_commit
 from lmle_core.config import Engines
+from lmle_core.location import Location
 from tasks.predict import PARTS, predict_parts
 from tasks.workers import Workers
 
@@ -20,7 +21,7 @@ QUARANTINE = 0.01
 
 @flow(name="predict")
 def predict(
-    images: Path,
+    images: Location,
     out: Path,
     model: str = "models:/lmle@champion",
     part: Annotated[int, Field(ge=1)] = PART,
@@ -30,7 +31,8 @@ def predict(
     """Classify many images on Dask; killed and started again, it goes on with the parts that are not there.
 
     Args:
-        images: a folder of image files, one in CelebA's layout, or an image store; Dask's workers read it.
+        images: a folder of image files or one in CelebA's layout, the URL of one, or an image store; Dask's workers
+            read it.
         out: gets `predictions/`, a Parquet file for each part; Dask's workers write it.
         model: a run's name or path, or an address of MLflow's such as models:/lmle@champion.
         part: images in a part.
@@ -41,10 +43,10 @@ def predict(
         `predictions`: the dataset's folder; `images`, and `bad`: how many of them have a reason instead of an answer.
     """
     workspace = workspace_path(engines.workspace)
+    answers = local(out, "out")
     directory = model_directory(workspace, model, engines)
     with Workers(engines) as workers:
-        reference = predict_parts(
-            images.expanduser().resolve(), directory, out.expanduser().resolve(), part, quarantine, workers
-        )
+        found = images.expanduser().resolve() if isinstance(images, Path) else images
+        reference = predict_parts(found, directory, answers, part, quarantine, workers)
     record = read_commit(Path(reference.path)) or {}
     return {"predictions": str(Path(reference.path) / PARTS), "images": record["images"], "bad": record["bad"]}

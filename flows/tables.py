@@ -112,10 +112,9 @@ def print_champions(history: Sequence[Version], champion: Version | None) -> Non
     rows = []
     for each in history:
         tags = each.tags
-        state = "champion" if champion and each.number == champion.number else ""
-        if ROLLED_BACK_AT in tags:
-            state = f"rolled back {tags[ROLLED_BACK_AT]}"
-        elif RESTORED_AT in tags:
+        current = champion is not None and each.number == champion.number
+        state = f"rolled back {tags[ROLLED_BACK_AT]}" if ROLLED_BACK_AT in tags else "champion" if current else ""
+        if current and RESTORED_AT in tags:
             state += f", brought back {tags[RESTORED_AT]}"
         promoted, replaced = tags.get(PROMOTED_AT, "by hand"), tags.get(REPLACED, "–")
         rows.append((str(each.number), tags.get(RUN_TAG, "–"), promoted, replaced, tags.get(GAIN) or "–", state))

@@ -31,6 +31,8 @@ PACKAGES = (
 )
 NEEDED_MEMORY = 4 << 30
 NEEDED_DISK = 2 << 30
+UNFINISHED = ("stages/*", "stores", "runs", "runs/*", "comparisons")
+"""Places of the workspace where an artefact is `<name>.partial` until it is whole."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,8 @@ def _workspace(workspace: Path) -> Iterator[Finding]:
             pass
     except OSError as error:
         problem = f"not writable ({error.strerror}); choose another with --workspace"
-    partial = len(list(workspace.glob("*/*/*.partial")))
-    words = f", {partial} unfinished stage directories" if partial else ""
+    partial = sum(len(list(workspace.glob(f"{place}/*.partial"))) for place in UNFINISHED)
+    words = f", {partial} unfinished artefacts" if partial else ""
     yield Finding("workspace", f"{workspace}{words}", problem)
     free = shutil.disk_usage(workspace).free
     yield Finding("disk", f"{free / 2**30:.1f} GiB free", "make room: `lmle gc`" if free < NEEDED_DISK else "")

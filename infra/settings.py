@@ -1,6 +1,7 @@
 """Where a workspace keeps its things, and the environment that the engines' processes run in."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,8 +31,20 @@ def without_proxy() -> None:
 
 
 def workspace_path(workspace: Path | None = None) -> Path:
-    """The workspace, absolute: the one given, else LMLE_WORKSPACE, else ./workspace."""
-    return Path(workspace or os.environ.get("LMLE_WORKSPACE") or "workspace").expanduser().resolve()
+    """The workspace, absolute: the one given, else LMLE_WORKSPACE, else ./workspace. Raises LocationError for a URL."""
+    return local(Path(workspace or os.environ.get("LMLE_WORKSPACE") or "workspace"), "the workspace")
+
+
+def local(path: Path, what: str) -> Path:
+    """A path of this machine, absolute. Raises LocationError for a URL, which a path has made one slash of."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+        from lmle_core.location import LocationError
+
+        raise LocationError(
+            f"{what} {path}: expected a folder of this machine or one mounted there, found a URL; artefacts are shared "
+            "through an object store by engines.storage or LMLE_STORAGE (docs/storage.md)"
+        )
+    return path.expanduser().resolve()
 
 
 def prefect_home(workspace: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Images to classify: a folder of files, CelebA's layout, or an image store; read in parts, each where it is needed."""
+"""Images to classify: a folder of files, CelebA's layout, or a store; read in parts, each where it is needed."""
 
 import zipfile
 import zlib
@@ -13,8 +13,10 @@ import zarr
 from lmle_core.artefact import digest_of
 from lmle_core.celeba.images import ARCHIVE, FOLDER, FolderImages, ImageReader, open_images
 from lmle_core.celeba.layout import FOLDERS, DataError, find
+from lmle_core.celeba.remote_images import RemoteImages
 from lmle_core.classifier import Classifier
 from lmle_core.ingest import read_quarantine
+from lmle_core.location import Location, reaching
 from lmle_core.payload import SUFFIXES
 from lmle_core.store import QUARANTINED, ImageStore
 
@@ -57,21 +59,25 @@ class ImageSet(Protocol):
         ...
 
 
-def open_image_set(path: Path) -> ImageSet:
-    """The images at a path.
+def open_image_set(path: Location) -> ImageSet:
+    """The images at a path or a URL.
 
-    A folder with an image store's zarr.json is that; one with `img_align_celeba` or its zip is CelebA's layout, whose
-    tables are not needed; any other folder is searched, its sub-folders too, for files named as images.
+    A folder with an image store's zarr.json is that, on a disk alone; one with `img_align_celeba` or its zip is
+    CelebA's layout, whose tables are not needed; any other folder is searched, its sub-folders too, for files named as
+    images.
 
     Raises:
         DataError: if there is no image.
+        LocationError: if the storage of a URL cannot be used.
     """
-    if (path / "zarr.json").exists():
+    if isinstance(path, Path) and (path / "zarr.json").exists():
         return StoredImages(ImageStore.open(path))
-    if not path.is_dir():
-        raise DataError(f"{path}: expected a folder of images, one in CelebA's layout, or an image store")
-    celeba = find(path, (ARCHIVE,)) or any((path / place / FOLDER).is_dir() for place in FOLDERS)
-    reader = open_images(path) if celeba else FolderImages(path)
+    with reaching(path):
+        if not path.is_dir():
+            raise DataError(f"{path}: expected a folder of images, one in CelebA's layout, or an image store")
+        celeba = find(path, (ARCHIVE,)) or any((path / place / FOLDER).is_dir() for place in FOLDERS)
+    folder = FolderImages(path) if isinstance(path, Path) else RemoteImages(path)
+    reader: ImageReader = open_images(path) if celeba else folder
     entries = reader.entries()
     names = tuple(sorted(name for name in entries if name.lower().endswith(SUFFIXES)))
     if not names:
@@ -105,9 +111,10 @@ class FilePart:
         """As of `ImagePart`. Raises OSError where the disk or the network fails, which says nothing of the image."""
         pixels = np.zeros((hi - lo, *classifier.shape), np.uint8)
         wrong = {}
+        images = self.reader.ahead(self.names[lo:hi])
         for position, name in enumerate(self.names[lo:hi]):
             try:
-                classifier.decode(self.reader.read(name), pixels[position])
+                classifier.decode(images.read(name), pixels[position])
             except (FileNotFoundError, PermissionError) as error:
                 wrong[position] = f"cannot be read: {error.strerror}"
             except (ValueError, zipfile.BadZipFile, zlib.error) as error:

@@ -16,6 +16,7 @@ from lmle_core.celeba.layout import DataError, enumerate_names
 from lmle_core.classifier import Classifier, files_digest
 from lmle_core.device import choose_device
 from lmle_core.image_sets import ImagePart, open_image_set
+from lmle_core.location import Location
 from tasks.progress import Progress, say, stage_ended
 from tasks.workers import Workers
 
@@ -23,13 +24,15 @@ PARTS, REQUEST = "predictions", "request.json"
 
 
 @task(name="predict", cache_policy=NO_CACHE)
-def predict_parts(images: Path, model: Path, out: Path, part: int, quarantine: float, workers: Workers) -> Reference:
+def predict_parts(
+    images: Location, model: Path, out: Path, part: int, quarantine: float, workers: Workers
+) -> Reference:
     """Answers for all images, as a Parquet dataset at `<out>/predictions/`.
 
     Until it is whole, it is at `<out>.partial`; what is there of the same request is gone on from.
 
     Args:
-        images: a folder of images, see `open_image_set`.
+        images: a folder of images or its URL, see `open_image_set`.
         model: a folder with `model/` and `index/` that the workers see.
         out: the folder; new or empty, or that of the same request.
         part: images in a part.

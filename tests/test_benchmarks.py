@@ -141,7 +141,16 @@ def test_a_whole_run_is_timed_and_watched(sample: Sample, tmp_path: Path) -> Non
         }
     )
     scores = whole_run(sample.faces(600), tmp_path / "run", config, stages)
-    assert set(stages.taken) >= {"ingestion", "prior", "k-means 1", "training 1", "features 1", "index", "evaluation"}
+    assert set(stages.taken) >= {
+        "ingestion",
+        "prior",
+        "health 0",
+        "k-means 1",
+        "training 1",
+        "features logits",
+        "index",
+        "evaluation",
+    }
     assert all(taken["host"] > 1e8 for taken in stages.taken.values())
     assert 0.4 < scores["test"]["mean_balanced_accuracy"] < 1
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.options import Model, Workspace
+from flows.commands.options import Model, Workspace, folder
 from flows.exits import UsageError
-from infra.settings import workspace_path
+from infra.settings import local, workspace_path
 
 if TYPE_CHECKING:
     from tasks.champions import Champions
@@ -64,10 +64,10 @@ def report(
 
 def predict(
     model: Annotated[str, typer.Argument(metavar="RUN_OR_MODEL", help="Run, its path, or models:/lmle@champion.")],
-    files: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    files: Annotated[list[str], typer.Argument(metavar="PATH...", help="Image files, or folders of them.")],
     output: Annotated[Format, typer.Option("--format", "-f", help="How to write it.")] = Format.TABLE,
     out: Annotated[
-        Path | None, typer.Option(help="Classify one folder, of any size, on Dask, into a Parquet dataset here.")
+        Path | None, typer.Option(help="Classify one folder or URL, of any size, on Dask, into a Parquet dataset here.")
     ] = None,
     part: Annotated[int, typer.Option(min=1, help="With --out: images in a file of the dataset.")] = 4096,
     quarantine: Annotated[float, typer.Option(min=0, max=1, help="With --out: share of bad images allowed.")] = 0.01,
@@ -78,13 +78,13 @@ def predict(
 
     space = workspace_path(workspace)
     if out is not None:
-        if len(files) > 1 or not files[0].is_dir():
+        if len(files) > 1:
             raise UsageError("--out takes one folder: of images, in CelebA's layout, or an image store")
         from flows.local import predict_here
 
-        predict_here(space, model, files[0], out, part, quarantine)
+        predict_here(space, model, folder(files[0], "--out takes one folder:"), local(out, "--out"), part, quarantine)
         return
-    paths = image_files(files)
+    paths = image_files([Path(file) for file in files])
     from flows.tables import write_predictions
     from lmle_core.classifier import Classifier
 

@@ -48,16 +48,16 @@ def laid_over(
     return given
 
 
-def folder(place: str) -> "Location":
-    """The folder or URL that `--data` names; a folder is made absolute. Raises UsageError where it is not there."""
+def folder(place: str, option: str = "--data") -> "Location":
+    """The folder or URL that an option names; a folder is made absolute. Raises UsageError where it is not there."""
     from lmle_core.location import locate
 
     try:
         folder = locate(place)
     except ValueError as error:
-        raise UsageError(f"--data {place}: {error}") from None
+        raise UsageError(f"{option} {place}: {error}") from None
     if isinstance(folder, Path) and not folder.is_dir():
-        raise UsageError(f"--data {place}: no such folder")
+        raise UsageError(f"{option} {place}: no such folder")
     return folder.resolve() if isinstance(folder, Path) else folder
 
 

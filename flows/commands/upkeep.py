@@ -10,6 +10,11 @@ from flows.commands.options import DataFolder, Preset, Settings, Workspace, fold
 from flows.exits import Exit, UsageError
 from infra.settings import workspace_path
 
+STAGES = (
+    "ingestion, reading, features, training, k-means, mining, classification, whole-run, memory or serving; none: all "
+    "but the last two."
+)
+
 
 def config(
     preset: Preset = None,
@@ -36,7 +41,9 @@ def synth(
     out: Annotated[Path, typer.Argument(help="Folder to write to; new or empty.")],
     images: Annotated[int, typer.Option("--images", "-n", min=1, help="Faces to make.")] = 6000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Face i depends on the seed and i alone.")] = 0,
-    label_noise: Annotated[float, typer.Option(min=0, max=0.49, help="Share of wrong labels.")] = 0.05,
+    label_noise: Annotated[
+        float, typer.Option(min=0, max=0.49, help="Share of the rarer class's labels that are wrong.")
+    ] = 0.05,
 ) -> None:
     """Write procedural faces in CelebA's layout: JPEG files and all annotation files."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -97,7 +104,7 @@ def gc(
 
 
 def bench(
-    stages: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Stages; none: all of them.")] = None,
+    stages: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help=STAGES)] = None,
     scale: Annotated[str | None, typer.Option(help="small or full; default: full where there is a GPU.")] = None,
     workspace: Workspace = None,
 ) -> None:

@@ -4,8 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,9 +43,10 @@ class Commands:
         ports = [word for option, port in zip(PORTS, self.ports, strict=True) for word in (option, str(port))]
         return self.lmle("up", *ports, "--dask-workers", "1")
 
-    def config(self) -> str:
-        """The settings TINY as a parameter of a deployment."""
-        return self.lmle("config", *(word for setting in TINY for word in ("--set", setting)), "--json").strip()
+    def config(self, *settings: str) -> str:
+        """Settings, or TINY, as a parameter of a deployment."""
+        words = (word for setting in settings or TINY for word in ("--set", setting))
+        return self.lmle("config", *words, "--json").strip()
 
     def lmle(self, *arguments: str, code: int = 0) -> str:
         """An `lmle` command, which must end with the code; returns what it printed."""
@@ -63,6 +65,14 @@ class Commands:
         ended = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
         assert ended.returncode == code, f"{command}\n{ended.stdout}\n{ended.stderr}"
         return ended.stdout + ended.stderr
+
+
+def within(seconds: float, what: Callable[[], bool]) -> bool:
+    """Whether something comes true in a time."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
 
 
 @contextmanager

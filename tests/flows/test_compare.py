@@ -5,8 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -14,7 +12,7 @@ import pytest
 
 from lmle_core.methods.catalogue import METHODS
 from tasks.mlflow_store import quiet_mlflow
-from tests.flows.commands import TINY
+from tests.flows.commands import TINY, within
 from tests.flows.test_lmle import environment, executable
 
 pytestmark = [pytest.mark.slow, pytest.mark.services]
@@ -114,13 +112,6 @@ def session(leader: int) -> list[psutil.Process]:
                 found.append(each)
         except (ProcessLookupError, psutil.NoSuchProcess):
             continue
-    return found
-
-
-def within(seconds: float, what: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + seconds
-    while not (found := what()) and time.monotonic() < deadline:
-        time.sleep(0.1)
     return found
 
 

@@ -15,7 +15,10 @@ import pytest
 from infra import processes
 from infra.api import call
 from infra.services import State
-from tests.flows.commands import Commands, commands_in
+from tasks.champions import deciding
+from tests.flows.commands import Commands, commands_in, within
+from tests.flows.test_retrain import BETTER, IMAGES, NEW, POOR, WORSE, write_faces
+from tests.flows.test_retrain import TINY as RETRAINED
 
 pytestmark = [pytest.mark.slow, pytest.mark.services]
 
@@ -29,6 +32,14 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
 @pytest.fixture(scope="module")
 def config(commands: Commands) -> str:
     return commands.config()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of faces, which grow."""
+    folder = tmp_path_factory.mktemp("celeba")
+    write_faces(folder, IMAGES)
+    return folder
 
 
 def faces(commands: Commands) -> Path:
@@ -118,6 +129,60 @@ def test_a_folder_is_classified_by_a_deployment(commands: Commands) -> None:
     answers = pd.read_parquet(commands.workspace / "answers" / "predictions")
     assert len(answers) == 240
     assert answers["error"].isna().all()
+
+
+def retraining(commands: Commands, data: Path, *settings: str) -> str:
+    """Starts a run of retrain/weekly."""
+    config = commands.config(*RETRAINED, *settings, 'engines.model="weekly"')
+    stored = call("GET", f"{commands.api}/deployments/name/retrain/weekly")
+    told = {"parameters": {"config": json.loads(config), "directory": str(data)}}
+    return str(call("POST", f"{commands.api}/deployments/{stored['id']}/create_flow_run", told)["id"])
+
+
+def state(commands: Commands, run: str) -> str:
+    return str(call("GET", f"{commands.api}/flow_runs/{run}")["state"]["name"])
+
+
+def promotion(commands: Commands, version: int) -> tuple[str, dict[str, str]]:
+    """What became of a version, and the aliases of its model."""
+    found = commands.mlflow(f"model-versions/get?name=weekly&version={version}")["model_version"]
+    model = commands.mlflow("registered-models/get?name=weekly")["registered_model"]
+    tags = {tag["key"]: tag["value"] for tag in found["tags"]}
+    return tags["lmle.promotion"], {alias["alias"]: alias["version"] for alias in model["aliases"]}
+
+
+def test_a_worse_challenger_is_refused_by_the_weekly_deployment(commands: Commands, data: Path) -> None:
+    for settings in (POOR, WORSE):
+        run = retraining(commands, data, *settings)
+        assert within(180, lambda run=run: state(commands, run) in ("Completed", "Failed", "Crashed"))
+        assert state(commands, run) == "Completed"
+    assert promotion(commands, 1) == ("first", {"champion": "1", "challenger": "2"})
+    assert promotion(commands, 2)[0] == "refused"
+
+
+def test_a_better_one_is_promoted_though_another_fell_due_and_the_worker_was_killed(
+    commands: Commands, data: Path
+) -> None:
+    write_faces(data, IMAGES + NEW)
+    log = commands.workspace / "logs" / "worker.log"
+    said = len(log.read_text())
+    with deciding(commands.workspace):
+        better = retraining(commands, data, *BETTER)
+        assert within(180, lambda: "waits for another run that decides" in log.read_text()[said:])
+        due = retraining(commands, data, *BETTER)
+        assert within(120, lambda: state(commands, due) == "Cancelled")
+        assert state(commands, better) == "Running"
+        services = State.load(commands.workspace)
+        assert services is not None
+        worker = services.started["worker"].find()
+        assert worker is not None
+        worker.kill()
+        worker.wait(60)
+        assert [line.split()[0] for line in commands.up().splitlines() if " up after " in line] == ["worker"]
+        assert state(commands, better) == "Crashed"
+    commands.prefect("flow-run", "retry", better)
+    assert within(180, lambda: state(commands, better) in ("Completed", "Failed"))
+    assert promotion(commands, 3) == ("promoted", {"champion": "3", "challenger": "3"})
 
 
 def test_down_leaves_no_process_and_every_result(commands: Commands) -> None:

@@ -69,13 +69,14 @@ class Model:
     def run_of(self, number: int) -> Any:
         return self.champions.client.get_run(self.champions.version(number).run_id)
 
-    def write_faces(self, images: int) -> None:
-        """The first `IMAGES` are split for good; what comes after them is for training."""
-        write_annotations(self.data, images, 0, 0.0, HELD_OUT)
-        splits = [*partition(IMAGES, HELD_OUT), *[0] * (images - IMAGES)]
-        lines = (f"{number:06}.jpg {split}\n" for number, split in enumerate(splits, 1))
-        (self.data / "list_eval_partition.txt").write_text("".join(lines))
-        write_images(self.data, range(images), 0)
+
+def write_faces(data: Path, images: int) -> None:
+    """The first `IMAGES` are split for good; what comes after them is for training."""
+    write_annotations(data, images, 0, 0.0, HELD_OUT)
+    splits = [*partition(IMAGES, HELD_OUT), *[0] * (images - IMAGES)]
+    lines = (f"{number:06}.jpg {split}\n" for number, split in enumerate(splits, 1))
+    (data / "list_eval_partition.txt").write_text("".join(lines))
+    write_images(data, range(images), 0)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def model(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         folder = tmp_path_factory.mktemp("retrained")
         found = Model(folder / "workspace", cluster.scheduler_address, folder / "celeba")
         found.data.mkdir()
-        found.write_faces(IMAGES)
+        write_faces(found.data, IMAGES)
         yield found
 
 
@@ -142,7 +143,7 @@ def test_a_model_is_retrained(model: Model, lmle: Callable[..., Ended], monkeypa
     shown = lmle("champions", *where).out.splitlines()
     assert len(shown) == 2 and shown[1].rstrip().endswith("champion")
 
-    model.write_faces(IMAGES + NEW)
+    write_faces(model.data, IMAGES + NEW)
     better = model.retrain(*BETTER)
     assert better["decision"] == "promoted", better["reason"]
     assert model.aliases == {"champion": 3, "challenger": 3}

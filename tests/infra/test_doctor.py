@@ -16,9 +16,10 @@ def test_a_healthy_machine_and_a_damaged_data_folder(tmp_path: Path) -> None:
 
 
 def test_an_unfit_workspace(tmp_path: Path) -> None:
-    (tmp_path / "stages" / "train" / "abc.partial").mkdir(parents=True)
+    for place in ("stages/train/abc", "stores/abc.zarr", "runs/abc", "comparisons/mine"):
+        (tmp_path / f"{place}.partial").mkdir(parents=True)
     findings = {finding.subject: finding for finding in examine(tmp_path)}
-    assert "1 unfinished" in findings["workspace"].found
+    assert findings["workspace"].found.endswith(", 4 unfinished artefacts")
     (tmp_path / "services.json").write_text("{")
     findings = {finding.subject: finding for finding in examine(tmp_path)}
     assert "damaged" in findings["services"].problem

@@ -15,13 +15,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from distributed import LocalCluster
+from upath import UPath
 
+from flows.predict import predict
 from lmle_core.celeba.layout import DataError
 from lmle_core.classifier import Classifier
 from lmle_core.config import Engines
+from lmle_core.location import Location, LocationError, locate
 from tasks.predict import predict_parts
 from tasks.workers import Workers
 from tests.conftest import Ended
+from tests.object_store import ObjectStore
 from tests.tasks.tiny_run import ATTRIBUTES, jpeg, make_run
 
 FACES = 10
@@ -70,7 +74,7 @@ def images(tmp_path: Path) -> Path:
 
 
 def predicted(
-    images: Path, run: Path, out: Path, engines: Engines, quarantine: float = 0.5, part: int = 4
+    images: Location, run: Path, out: Path, engines: Engines, quarantine: float = 0.5, part: int = 4
 ) -> pd.DataFrame:
     with Workers(engines) as workers:
         reference = predict_parts.fn(images, run, out, part, quarantine, workers)
@@ -179,6 +183,22 @@ def test_celebas_layout_and_its_zip_are_read(images: Path, run: Path, engines: E
     (zipped / "img_align_celeba.zip").write_bytes(b"no zip")
     with pytest.raises(DataError, match="expected a zip archive, found a damaged one"):
         predicted(zipped, run, tmp_path / "none", engines)
+
+
+@pytest.mark.services
+def test_images_at_a_url_have_the_answers_of_those_in_a_folder(
+    s3: ObjectStore, images: Path, run: Path, engines: Engines, tmp_path: Path
+) -> None:
+    bucket = UPath("s3://photos")
+    bucket.mkdir()
+    bucket.fs.put(f"{images}/", f"{bucket.path}/new", recursive=True)
+    table = predicted(locate("s3://photos/new"), run, tmp_path / "from-s3", engines)
+    check(table, run, images)
+    pd.testing.assert_frame_equal(table, predicted(images, run, tmp_path / "from-folder", engines))
+    with pytest.raises(DataError, match="expected a folder of images"):
+        predicted(locate("s3://photos/none"), run, tmp_path / "none", engines)
+    with pytest.raises(LocationError, match="expected a folder of this machine or one mounted there, found a URL"):
+        predict.fn(locate("s3://photos/new"), Path("s3://photos/answers"), str(run), engines=engines)
 
 
 def test_the_command_runs_the_flow(

@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from distributed import Client
 from distributed.scheduler import NoWorkerError
 
 from infra.service import NO_WORKERS_TIMEOUT, process
+from lmle_core.answers import Answers
 from lmle_core.artefact import Reference
 from lmle_core.celeba.annotations import read_celeba
+from lmle_core.classifier import Classifier
 from lmle_core.clusters import cluster as clustered
 from lmle_core.config import Cluster, Data, Engines, parse_config
 from lmle_core.features import Features, extract, load_encoder
+from lmle_core.image_sets import open_image_set
 from lmle_core.ingest import ingest_over
 from lmle_core.kmeans import Centroids, Partial, StoredRows, lloyd
 from lmle_core.kmeans.ordered import Slots
@@ -32,11 +36,13 @@ from tasks.features import extract_over
 from tasks.ingest import ingest
 from tasks.kmeans_blocks import DaskBlocks
 from tasks.mining import Mining, mine_over
+from tasks.predict import predict_parts
 from tasks.train import quintuplets
 from tasks.workers import Workers
 from tests.lmle_core.celeba.small import write_small
 from tests.lmle_core.kmeans.random_rows import first_centroids, random_centroids, random_rows
 from tests.tasks.real_cluster import Counted, RealCluster, troubles, wait_until
+from tests.tasks.tiny_run import make_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.services]
 ATTRIBUTES = 4
@@ -129,6 +135,22 @@ def test_features_survive_workers_that_come_and_go(
     assert next(trouble, "over") == "over"
     assert spread.array[:].tobytes() == alone.array[:].tobytes()
     assert counted.bytes - before < 0.05 * store.images.nbytes
+
+
+def test_answers_survive_workers_that_come_and_go(
+    two: RealCluster, client: Client, store: ImageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, trouble = make_run(tmp_path / "run", DATA.height), troubles(two, client)
+    alone = Answers.of(Classifier.load(run, "cpu"), open_image_set(store.path).part(0, IMAGES))
+    monkeypatch.setattr("tasks.predict.Progress", lambda *_: lambda *_: next(trouble, None))
+    with Workers(Engines(dask_address=two.address)) as workers:
+        predict_parts.fn(store.path, run, tmp_path / "out", 100, 0.0, workers)
+    assert next(trouble, "over") == "over"
+    table = pd.read_parquet(tmp_path / "out" / "predictions")
+    assert tuple(table["filename"]) == alone.filename
+    for a, name in enumerate(alone.attributes):
+        np.testing.assert_array_equal(table[f"{name}.prediction"], alone.predictions[:, a])
+        np.testing.assert_allclose(table[f"{name}.margin"], alone.margins[:, a], atol=1e-5)
 
 
 def test_a_stage_whose_workers_are_all_gone_fails_and_says_so(tmp_path: Path, source: Path, store: ImageStore) -> None:

@@ -20,13 +20,13 @@ DATA = {
 }
 
 
-def make_run(directory: Path) -> Path:
+def make_run(directory: Path, side: int = SIDE) -> Path:
     """Write `model/` and `index/` as `lmle_core.classifier` reads them."""
     model = directory / "model"
     model.mkdir(parents=True)
     network = build_network(NetworkSpec("six-layer", 4, len(ATTRIBUTES), 2, 8), seed=0)
     save_network(network, model)
-    data = {"height": SIDE, "width": SIDE, "crop": "centre"}
+    data = {"height": side, "width": side, "crop": "centre"}
     (model / "manifest.json").write_text(json.dumps({"format": 1, "attributes": ATTRIBUTES, "data": data}))
     centroids = np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32)
     centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
