@@ -4,10 +4,14 @@ The tests are in its order: each needs what the ones before it have left.
 """
 
 import json
+import shutil
+import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 import pytest
@@ -90,7 +94,7 @@ def test_the_schedule_is_told_where_the_images_are_and_stays_paused(commands: Co
     before, schedule = weekly()
     commands.prefect("deployment", "schedule", "pause", "retrain/weekly", schedule["id"])
     told = replace(commands, environment={**commands.environment, "LMLE_DATA": "/data/celeba"})
-    told.prefect("deploy", "--all")
+    told.prefect("deploy", "--name", "weekly")
     after, same = weekly()
     assert (before["directory"], after) == ("", {**before, "directory": "/data/celeba"})
     assert (same["id"], same["active"], same["schedule"]) == (schedule["id"], False, schedule["schedule"])
@@ -121,6 +125,26 @@ def test_methods_are_compared_by_a_deployment(commands: Commands, config: str) -
     compared = json.loads((commands.workspace / "comparisons" / "tiny" / "comparison.json").read_text())
     assert compared["reference"] == ["bce", "prior"]
     assert {each["method"] for each in compared["standings"]} == {"bce", "logit-adjusted"}
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="install chromium to see MLflow's pages")
+def test_a_browser_shows_trainings_side_by_side_and_fast(commands: Commands, tmp_path: Path) -> None:
+    home = commands.mlflow("experiments/get-by-name?experiment_name=lmle-comparisons")["experiment"]["experiment_id"]
+    server = f"http://127.0.0.1:{commands.ports[1]}"
+    found = call("POST", f"{server}/api/2.0/mlflow/runs/search", {"experiment_ids": [home]})["runs"]
+    names = {run["info"]["run_id"]: run["info"]["run_name"] for run in found if " seed " in run["info"]["run_name"]}
+    assert len(names) == 4
+    chosen, homes = (quote(json.dumps(each)) for each in (list(names), [home]))
+    begun = time.monotonic()
+    ended = subprocess.run(
+        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--dump-dom",
+         "--virtual-time-budget=30000", f"{server}/#/compare-runs?runs={chosen}&experiments={homes}"],
+        check=True, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert time.monotonic() - begun < 60
+    for text in (*names.values(), "balanced_accuracy", "logit-adjusted"):
+        assert text in ended.stdout
 
 
 def test_a_folder_is_classified_by_a_deployment(commands: Commands) -> None:
