@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from benchmarks.record import RECORDS
 from benchmarks.scale import SCALES
 from benchmarks.suite import MEMORY, NAMES, SERVING, choose_scale, run_suite, unknown_name
-from benchmarks.tables import RECORDS
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-type Json = dict[str, Any]
+from benchmarks.record import Json
+
 OURS, LIMIT = "ours", "limit"
 
 
@@ -106,7 +107,7 @@ def ratios(record: Json, faster: str, slower: str) -> list[float]:
 
 def best_peer(record: Json) -> str | None:
     """The peer with the highest median rate."""
-    return min(record["peers"], key=lambda name: median(ratios(record, name, OURS)) * -1, default=None)
+    return max(record["peers"], key=lambda name: median(ratios(record, name, OURS)), default=None)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ too. Those of training are elapsed.
 """
 
 import argparse
-import datetime
 import json
 import os
 import shlex
@@ -15,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
@@ -27,17 +26,14 @@ from distributed import Client
 from numpy.typing import NDArray
 
 from benchmarks.environment import environment
-from benchmarks.measure import Json
-from benchmarks.tables import RECORDS
-from lmle_core.celeba.annotations import read_celeba
-from lmle_core.celeba.images import FOLDER
+from benchmarks.record import RECORDS, Json, today, write_record
+from benchmarks.sample import Sample
+from benchmarks.scale import Scale
 from lmle_core.clusters import cluster
-from lmle_core.config import Config, Data, parse_config
+from lmle_core.config import Config, parse_config
 from lmle_core.distributed.job import Job
 from lmle_core.distributed.launch import carry_out
-from lmle_core.faces import file_name, write_annotations, write_images
 from lmle_core.features import extract, load_encoder
-from lmle_core.ingest import ingest_over
 from lmle_core.kmeans import ArrayRows, StoredRows, lloyd
 from lmle_core.kmeans.coarse import coarse_start
 from lmle_core.kmeans.seeding import class_counts
@@ -123,9 +119,9 @@ def _kernels(folder: Path, images: int, repetitions: int) -> dict[str, list[floa
 
 def workers(folder: Path, repetitions: int) -> Json:
     """Stages over one worker process and over two: processor seconds of the workers and the scheduler; elapsed ones."""
-    store, network = folder / "store", folder / "network"
+    opened, network = _store(folder), folder / "network"
+    store = opened.path
     if not network.exists():
-        opened = _store(folder, store)
         network.mkdir()
         save_network(build_network(network_spec(opened, Config()), seed=0), network)
     rows = _rows(folder, min(SIZES))
@@ -161,13 +157,15 @@ def processes(folder: Path, repetitions: int) -> Json:
 
     Each training is in fresh processes, so that what a first iteration costs is in all of them.
     """
-    store, prior, clusters = folder / "store", folder / "prior", folder / "clusters"
+    prior, clusters = folder / "prior", folder / "clusters"
     config = parse_config(
         {"prior": {"epochs": 1}, "training": {"iterations": ITERATIONS}, "engines": {"device": "cpu"}}
     )
     if not clusters.exists():
         _fresh(folder)
-        opened = _store(folder, store)
+    opened = _store(folder)
+    store = opened.path
+    if not clusters.exists():
         prior.mkdir()
         carry_out(Job(kind="prior", store=store, directory=prior, config=config))
         rows, features = opened.rows(TRAIN), _fresh(folder / "features")
@@ -251,18 +249,9 @@ def _clusters(rows: StoredRows) -> NDArray[np.int64]:
     return np.minimum(class_counts(rows.labels, 2), SLOTS)
 
 
-def _store(folder: Path, store: Path) -> ImageStore:
+def _store(folder: Path) -> ImageStore:
     """A store of links to a few drawn faces."""
-    drawn, source = folder / "drawn", folder / "faces"
-    write_images(drawn, range(DRAWN), 0)
-    (source / FOLDER).mkdir(parents=True)
-    for i in range(STORED):
-        os.link(drawn / FOLDER / file_name(i % DRAWN), source / FOLDER / file_name(i))
-    write_annotations(source, STORED, 0, 0.05)
-    store.mkdir()
-    with ThreadPoolExecutor(1) as pool:
-        ingest_over(pool, store, read_celeba(source), Data(shard=SHARD))
-    return ImageStore.open(store)
+    return Sample(Scale("scaling", DRAWN, {}, 0, (), None, (f"data.shard={SHARD}",)), folder).store(STORED)
 
 
 def _fresh(directory: Path) -> Path:
@@ -286,16 +275,13 @@ def main() -> None:
     for part in given.parts:
         folder = given.folder.absolute() / part
         folder.mkdir(parents=True, exist_ok=True)
-        date = datetime.datetime.now(datetime.UTC).date().isoformat()
         record = {
             "command": shlex.join(["python", "-m", "benchmarks.scaling", part]),
-            "date": date,
+            "date": today(),
             "environment": {**environment(), "device": "cpu"},
             part: PARTS[part](folder, given.repetitions),
         }
-        directory = given.records / f"{date}-scaling-{part}"
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "record.json").write_text(json.dumps(record, indent=1) + "\n")
+        write_record(record, f"scaling-{part}", given.records)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Self
 
-from benchmarks.measure import OURS, Json
+from benchmarks.measure import OURS
+from benchmarks.record import RECORDS, Json
 from benchmarks.scaling_text import ASSUMED, CHECKED, DIVIDED, INTRODUCTION, LIMITS, SPREAD, TIMES, UNMEASURED
-from benchmarks.tables import RECORDS, newest
+from benchmarks.tables import newest, significant, with_range
 from lmle_core.comparison.wording import markdown_table
 from lmle_core.config import Config
 from lmle_core.kmeans.ordered import SPANS
@@ -235,7 +236,14 @@ def _checks(kernels: Json, small: Mapping[str, Json]) -> str:
     def add(name: str, where: str, sizes: list[int], taken: list[list[float]]) -> None:
         predicted = median(taken[0]) * (sizes[1] / sizes[0]) ** GROWTH.get(name, 1)
         off = f"{100 * (median(taken[1]) / predicted - 1):+.0f} %"
-        cells = [f"{sizes[0]:,}", _spread(taken[0]), f"{sizes[1]:,}", _digits(predicted), _spread(taken[1]), off]
+        cells = [
+            f"{sizes[0]:,}",
+            with_range(taken[0]),
+            f"{sizes[1]:,}",
+            significant(predicted),
+            with_range(taken[1]),
+            off,
+        ]
         rows.append([f"{name}, {where}", *cells, str(len(taken[1]))])
 
     for name in (*RECORDED, "k-means", "mining"):
@@ -256,7 +264,7 @@ def _workers(workers: Json) -> str:
     for name, label in labels.items():
         for number in ("1", "2"):
             taken = workers[number][name]
-            cells = [_spread(taken[column]) for column in ("workers", "scheduler", "elapsed")]
+            cells = [with_range(taken[column]) for column in ("workers", "scheduler", "elapsed")]
             rows.append([label, number, *cells, str(len(taken["elapsed"]))])
     return markdown_table(rows)
 
@@ -266,7 +274,9 @@ def _processes(processes: Json) -> str:
     (_, alone), *_ = rates = list(processes["images_per_second"].items())
     for name, taken in rates:
         ratios = [rate / base for rate, base in zip(taken, alone, strict=True)]
-        rows.append([f"{name}, batches of {processes['batch']}", _spread(taken), _spread(ratios), str(len(taken))])
+        rows.append(
+            [f"{name}, batches of {processes['batch']}", with_range(taken), with_range(ratios), str(len(taken))]
+        )
     return markdown_table(rows)
 
 
@@ -275,8 +285,8 @@ def _assumed(costs: Costs, machine: Machine, *, measured: bool) -> str:
     ratio = machine.operations / costs.operations
     rows = [
         ["what", "value"],
-        ["float32 operations of a core", f"{_digits(costs.operations / GB)} billion a second, measured"],
-        ["of a GPU", f"{machine.operations / 1e12:g} · 10¹² a second, assumed: a GPU is {_digits(ratio)} cores"],
+        ["float32 operations of a core", f"{significant(costs.operations / GB)} billion a second, measured"],
+        ["of a GPU", f"{machine.operations / 1e12:g} · 10¹² a second, assumed: a GPU is {significant(ratio)} cores"],
         ["GPU records", "; ".join(recorded) or "none, of any stage"],
         ["cores beside a GPU", f"{machine.cores}, assumed"],
         ["shared storage, for each GPU", f"{machine.storage / GB:g} GB/s, assumed"],
@@ -314,14 +324,6 @@ def _rate(record: Json) -> float:
     """Units a second of our side: median over the repetitions."""
     ours = record["sides"][OURS]
     return median(ours["amount"] / second for second in ours["seconds"])
-
-
-def _spread(values: list[float]) -> str:
-    return f"{_digits(median(values))} ({_digits(min(values))} to {_digits(max(values))})"
-
-
-def _digits(value: float) -> str:
-    return f"{float(f'{value:.3g}'):,.10g}"
 
 
 def _clock(seconds: float) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import torch
 
-from benchmarks.measure import Json
+from benchmarks.record import Json
 from lmle_core.celeba.facts import ATTRIBUTES
 from lmle_core.classifier import Classifier
 from lmle_core.config import Config

@@ -5,7 +5,6 @@ and the scores of every seed. `benchmarks.results` writes docs/results.md from t
 """
 
 import argparse
-import datetime
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -13,20 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.environment import environment
+from benchmarks.record import RECORDS, Json, today, write_record
 from lmle_core.config import Config, ConfigError, load_config
 from lmle_core.methods.catalogue import METHODS
 from lmle_core.network import cpu_has_bfloat16
 from lmle_core.studies import STUDIES, Study, find_study
 
-RECORDS = Path(__file__).parent / "records"
 PARTS = ("comparison", "trials", "samples")
 """Files of a comparison that a record keeps."""
 RECIPE = ("trunk", "prior", "cluster", "quintuplets", "loss", "training", "index")
 """Sections of the configuration that comparisons of one record have in common."""
 DIGITS = 5
 """Decimals kept: 0.001 of a point of accuracy."""
-
-Json = dict[str, Any]
 
 
 def main() -> None:
@@ -76,11 +73,7 @@ def keep(
     older = sorted(records.glob(f"*-study-{study.name}/record.json"))
     if older:
         _take_over(record, json.loads(older[-1].read_text()), study)
-    directory = records / f"{record['date']}-study-{study.name}"
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / "record.json"
-    path.write_text(json.dumps(rounded(record), separators=(",", ":"), allow_nan=False) + "\n")
-    return path
+    return write_record(rounded(record), f"study-{study.name}", records, compact=True)
 
 
 def record_of(study: Study, workspace: Path, settings: list[str] | None = None) -> Json:
@@ -113,7 +106,7 @@ def record_of(study: Study, workspace: Path, settings: list[str] | None = None) 
     preset = load_config(study.preset, settings)
     return {
         "command": _command(study, methods, None if own else len(fewest), tried, settings, folder),
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "date": today(),
         "environment": {**environment(), "revision": next(iter(revisions.values())), "device": _device()},
         "study": {
             "name": study.name,

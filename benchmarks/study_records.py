@@ -9,7 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.studies import RECORDS, trial_seeds
+from benchmarks.record import RECORDS
+from benchmarks.studies import trial_seeds
 from lmle_core.comparison import Comparison, Difference, Estimate, Key, Standing, Wins
 
 Json = Mapping[str, Any]

@@ -1,8 +1,6 @@
 """The suite: the named stages, one after the other, and a record of each."""
 
-import datetime
 import importlib
-import json
 import platform
 import shlex
 import shutil
@@ -14,7 +12,8 @@ import torch
 
 from benchmarks import tables
 from benchmarks.environment import environment
-from benchmarks.measure import Bench, Json, measure, measure_sizes
+from benchmarks.measure import Bench, measure, measure_sizes
+from benchmarks.record import Json, today, write_record
 from benchmarks.sample import Sample
 from benchmarks.scale import SCALES, Scale
 from benchmarks.whole_run import Stages, whole_run
@@ -74,13 +73,11 @@ def _measure(name: str, scale: Scale, folder: Path, records: Path, command: list
         "command": shlex.join(command),
         "stage": name,
         "scale": scale.name,
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "date": today(),
         "environment": {**environment(), "device": _device(sample.device)},
         **taken,
     }
-    directory = records / f"{record['date']}-{name}-{scale.name}"
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "record.json").write_text(json.dumps(record, indent=1) + "\n")
+    write_record(record, f"{name}-{scale.name}", records)
     for line in tables.summary(record):
         print("  " + line, flush=True)
     for worker in active_children():  # of pools that live through all calls; they would be waited for

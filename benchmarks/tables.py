@@ -6,9 +6,9 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import serving
-from benchmarks.measure import LIMIT, OURS, Json, best_peer, ratios
+from benchmarks.measure import LIMIT, OURS, best_peer, ratios
+from benchmarks.record import RECORDS, Json
 
-RECORDS = Path(__file__).parent / "records"
 README = Path(__file__).parent / "README.md"
 GOALS: dict[str, tuple[float | None, float | None, str]] = {
     "ingestion": (0.8, 2, "both"),
@@ -126,11 +126,11 @@ def _stages(records: list[Json]) -> list[str]:
         rate = median(ours["amount"] / second for second in ours["seconds"])
         cells = [
             TITLES[record["stage"]],
-            f"{_significant(rate)} {record['unit']}",
+            f"{significant(rate)} {record['unit']}",
             peer or "–",
-            _spread(ratios(record, OURS, peer), "×") if peer else "–",
+            with_range(ratios(record, OURS, peer), "×") if peer else "–",
             record["limit"] or "–",
-            _spread(ratios(record, OURS, LIMIT)) if record["limit"] else "–",
+            with_range(ratios(record, OURS, LIMIT)) if record["limit"] else "–",
             _goal(record),
             str(len(ours["seconds"])),
             record["date"],
@@ -164,7 +164,7 @@ def _costs(records: list[Json]) -> list[str]:
         "|---|" + "---|" * (len(sizes) + 1),
     ]
     for record in records:
-        seconds = " | ".join(_significant(second) for second in record["cost"]["seconds"])
+        seconds = " | ".join(significant(second) for second in record["cost"]["seconds"])
         lines.append(f"| {record['stage']} | {seconds} | {record['cost']['exponent']:.2f} |")
     return lines
 
@@ -177,7 +177,7 @@ def _whole(record: Json, stages: list[Json]) -> list[str]:
         least += taken["seconds"] * _limit_share(name, shares)
         device = f"{taken['device'] / 1e9:.2f} GB" if taken["device"] else "–"
         lines.append(
-            f"| {name} | {_significant(taken['seconds'])} | {100 * taken['seconds'] / total:.0f} % | "
+            f"| {name} | {significant(taken['seconds'])} | {100 * taken['seconds'] / total:.0f} % | "
             f"{taken['host'] / 1e9:.2f} GB | {device} |"
         )
     intro = f"{record['images']:,} images in {total:.0f} s, from image files to scores, on {record['date']}."
@@ -198,18 +198,19 @@ def _limit_share(name: str, shares: dict[str, float]) -> float:
 def _notes(record: Json) -> list[str]:
     figures = "; ".join(f"{name} {value:.4g}" for name, value in record["compared"].items())
     others = [
-        f"{peer} {_spread(ratios(record, OURS, peer), '×')}" for peer in record["peers"] if peer != best_peer(record)
+        f"{peer} {with_range(ratios(record, OURS, peer), '×')}" for peer in record["peers"] if peer != best_peer(record)
     ]
     parts = [record["note"], f"Other peers: {', '.join(others)}." if others else "", f"{figures}." if figures else ""]
     text = " ".join(part for part in parts if part)
     return [f"- **{record['stage']}**, {record['images']:,} images. {text}".rstrip()]
 
 
-def _spread(values: list[float], sign: str = "") -> str:
-    return f"{_significant(median(values))}{sign} ({_significant(min(values))} to {_significant(max(values))})"
+def with_range(values: list[float], sign: str = "") -> str:
+    """The median, the least and the most: '1.23 (1.2 to 1.3)'."""
+    return f"{significant(median(values))}{sign} ({significant(min(values))} to {significant(max(values))})"
 
 
-def _significant(value: float) -> str:
+def significant(value: float) -> str:
     """Three digits: 0.0123, 1.23, 123, 12,300."""
     return f"{float(f'{value:.3g}'):,.10g}"
 

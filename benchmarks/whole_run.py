@@ -11,8 +11,9 @@ from typing import Any
 import cv2
 import torch
 
-from benchmarks.measure import Json, stopwatch
+from benchmarks.measure import stopwatch
 from benchmarks.memory import watched
+from benchmarks.record import Json
 from lmle_core.celeba.annotations import read_celeba
 from lmle_core.clusters import Clusters, cluster
 from lmle_core.config import Config

@@ -17,7 +17,7 @@ from lmle_core.index import CentroidIndex
 from lmle_core.kmeans import StoredRows
 from lmle_core.kmeans.seeding import Start, warm_start
 from lmle_core.metrics import gain, score
-from lmle_core.odds import calibrated_odds, class_shares
+from lmle_core.odds import calibrated_odds, class_shares, log_odds
 from lmle_core.predictions import Predictions
 from lmle_core.prior import class_count
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
@@ -135,7 +135,8 @@ def evaluate(
             shares = class_shares(store.labels[store.rows(TRAIN)], classes)
             judging, judged = (np.concatenate(list(_blocks(rival.features, rows[part]))) for part in (~test, test))
             scores_of = calibrated_odds(judging, store.labels[rows[~test]], shares)
-            others[name], others[f"{name}_prior"] = (threshold(judged, each) for each in (None, shares))
+            others[name] = judged.argmax(-1).astype(np.int8)
+            others[f"{name}_prior"] = log_odds(judged, shares).argmax(-1).astype(np.int8)
             others[f"{name}_calibrated"] = scores_of(judged).argmax(-1).astype(np.int8)
 
     truth = store.labels[rows]
@@ -169,26 +170,6 @@ def evaluate(
         },
     }
     (directory / "scores.json").write_text(json.dumps(scores, indent=1))
-
-
-def threshold(logits: np.ndarray, shares: np.ndarray | None) -> np.ndarray:
-    """Decide by class probability, int8 (n, A): the largest, or the one that most exceeds its share in training.
-
-        y = argmax_c p(c | x)    or    y = argmax_c p(c | x) / π_c
-
-    For two classes these are thresholds of ½ and of the training prior π_1.
-
-    Args:
-        logits: shape (n, A, C).
-        shares: π, shape (A, C), or None.
-
-    Corner cases: a class that training never showed is never chosen.
-    """
-    if shares is None:
-        return logits.argmax(-1).astype(np.int8)
-    with np.errstate(divide="ignore"):
-        adjusted = np.where(shares > 0, logits - np.log(shares), -np.inf)
-    return adjusted.argmax(-1).astype(np.int8)
 
 
 def _classify(

@@ -17,6 +17,8 @@ from lmle_core.cores import cores
 
 ADDRESS_VARIABLE = "LMLE_DASK_ADDRESS"
 CONNECT_SECONDS = 10
+CLOCK = 2.0
+"""Seconds by which the start of a process may be told too early: Linux counts it from a boot in whole seconds."""
 OWN_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -67,7 +69,7 @@ def address_of(engines: Engines) -> str | None:
 def runs_old_code() -> bool:
     """Called in a worker: whether the code that it computes with is older than the files it was read from."""
     files = [file for name in ("lmle_core", "tasks") for file in Path(import_module(name).__path__[0]).rglob("*.py")]
-    return psutil.Process().create_time() < max(file.stat().st_mtime for file in files)
+    return psutil.Process().create_time() + CLOCK < max(file.stat().st_mtime for file in files)
 
 
 def cuda_devices() -> int:

@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from distributed import Client, as_completed
+from distributed import Client
 
 from lmle_core.artefact import Reference
 from lmle_core.config import Engines
@@ -14,6 +14,7 @@ from lmle_core.features import Encoder, Features, Output, encode_shard, extract,
 from lmle_core.store import ImageStore
 from tasks.elsewhere import local, sees
 from tasks.progress import Progress
+from tasks.spread import spread
 from tasks.stage import stage
 from tasks.workers import Workers
 
@@ -61,16 +62,15 @@ def extract_over(
     shape = feature_shape(load_encoder(Path(network), output), images.shape)
     result = Features.create(directory, images.n, shape, images.shard)
     shards = -(-images.n // images.shard)
-    futures = client.map(
-        _extract, range(shards), store=store, network=network, output=output, directory=str(directory), kind=kind,
-        created=Features.metadata(directory).stat().st_mtime_ns, pure=False, retries=2,
-    )  # fmt: skip
-    for done, future in enumerate(as_completed(futures), 1):
-        if (written_here := future.result()) is not None:
-            result.write(*written_here)
-        future.release()
-        if progress is not None:
-            progress(done, shards)
+    with spread(
+        client, _extract, range(shards), store=store, network=network, output=output, directory=str(directory),
+        kind=kind, created=Features.metadata(directory).stat().st_mtime_ns, retries=2,
+    ) as encoded:  # fmt: skip
+        for done, written_here in enumerate(encoded, 1):
+            if written_here is not None:
+                result.write(*written_here)
+            if progress is not None:
+                progress(done, shards)
     result.check()
     return result
 

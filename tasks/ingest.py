@@ -2,12 +2,11 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from distributed import Client, as_completed
+from distributed import Client
 from filelock import FileLock
 
 from lmle_core.artefact import Reference, code_version, fsync, stage_key
@@ -23,6 +22,7 @@ from lmle_core.room import check_room
 from lmle_core.shards import ingest_shard
 from lmle_core.store import ImageStore, chunk_bytes, chunk_file
 from tasks.progress import say, stage_ended
+from tasks.spread import spread
 from tasks.storage import make_shared
 
 type Connect = Callable[[], Client]
@@ -86,7 +86,7 @@ def ingest(
         check_room(partial, fresh * size, f"the pixels of {images:,} images")
         quarantined: list[tuple[str, str]] = []
         done = decoded = copied = 0
-        with _spread(connect(), ingest_shard, [(partial, shard, known[shard]) for shard in range(shards)]) as results:
+        with spread(connect(), ingest_shard, [partial] * shards, range(shards), known) as results:
             for result in results:
                 done += result.images
                 decoded += result.decoded
@@ -133,9 +133,10 @@ def synthesise(data: Data, seed: int, workspace: Path, connect: Connect, progres
 
     def make(partial: Path, record: dict[str, Any]) -> None:
         (partial / DRAWN).mkdir(exist_ok=True)
-        spans = [(lo, min(lo + FACES_SHARD, data.images)) for lo in range(0, data.images, FACES_SHARD)]
+        first = range(0, data.images, FACES_SHARD)
+        last = [min(lo + FACES_SHARD, data.images) for lo in first]
         done = 0
-        with _spread(connect(), draw_shard, [(partial, lo, hi, seed) for lo, hi in spans]) as counts:
+        with spread(connect(), draw_shard, [partial] * len(first), first, last, seed=seed) as counts:
             for count in counts:
                 done += count
                 if progress is not None:
@@ -162,18 +163,3 @@ def draw_shard(directory: Path, lo: int, hi: int, seed: int) -> int:
                 fsync(directory / FOLDER / file_name(i))
             marker.touch()
     return hi - lo
-
-
-@contextmanager
-def _spread[T](
-    client: Client, function: Callable[..., T], arguments: Sequence[tuple[Any, ...]]
-) -> Iterator[Iterator[T]]:
-    """Call a function on the cluster once for each tuple of arguments; yields the results as they come.
-
-    The first exception is raised where the results are read. What has not started when the context ends is cancelled.
-    """
-    futures = [client.submit(function, *each, pure=False) for each in arguments]
-    try:
-        yield (future.result() for future in as_completed(futures))
-    finally:
-        client.cancel(futures)

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import numpy as np
 import torch
-from distributed import Client, as_completed
+from distributed import Client
 
 from lmle_core.clusters import Clusters
 from lmle_core.cores import cores
@@ -21,6 +21,7 @@ from lmle_core.quintuplets.mining import mine_attribute
 from lmle_core.quintuplets.ordered import Ordered, in_order, named
 from lmle_core.quintuplets.pools import Pools
 from lmle_core.store import TRAIN, ImageStore
+from tasks.spread import spread
 from tasks.workers import Workers
 
 SHARES = 4
@@ -116,13 +117,11 @@ def mine_over(
     found = directory / "found"
     found.mkdir(exist_ok=True)
     each = [(attribute, Share(number, shares)) for attribute in range(attributes) for number in range(shares)]
-    futures = client.map(
-        _mine, *zip(*each, strict=True), mining=mining, directory=str(found), kind=kind, pure=False, retries=2
-    )
-    for done, future in enumerate(as_completed(futures), 1):
-        future.result()
-        if progress is not None:
-            progress(done, len(each))
+    columns = zip(*each, strict=True)
+    with spread(client, _mine, *columns, mining=mining, directory=str(found), kind=kind, retries=2) as mined:
+        for done, _ in enumerate(mined, 1):
+            if progress is not None:
+                progress(done, len(each))
     members = np.empty((4, attributes * images), np.int64)
     for attribute in range(attributes):
         best = reduce(Best.merge, (_read(found, attribute, number) for number in range(shares)))

@@ -156,7 +156,7 @@ def every_page(search: Callable[..., Any], *arguments: Any, **options: Any) -> I
 
 def own_artifacts(uri: str, workspace: Path) -> Path | None:
     """Where the workspace's own store keeps its artifacts; None for another store, which decides itself."""
-    return workspace.resolve() / "mlartifacts" if uri == own_store(workspace) else None
+    return settings.artifact_root(workspace.resolve()) if uri == own_store(workspace) else None
 
 
 def find_experiment(client: Any, name: str, artifacts: Path | None) -> str:

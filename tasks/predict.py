@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from lmle_core.device import choose_device
 from lmle_core.image_sets import ImagePart, open_image_set
 from lmle_core.location import Location
 from tasks.progress import Progress, say, stage_ended
+from tasks.spread import spread
 from tasks.workers import Workers
 
 PARTS, REQUEST = "predictions", "request.json"
@@ -59,12 +59,15 @@ def predict_parts(
         folder.mkdir(exist_ok=True)
         write_atomically(partial / REQUEST, json.dumps(request, indent=1))
         parts = [source.part(lo, min(lo + part, number)) for lo in range(0, number, part)]
+        files = [str(folder / f"part-{each:05}.parquet") for each in range(len(parts))]
+        told = {"model": str(model), "digest": digest, "device": workers.kind()}
         done, bad = 0, list[tuple[str, str]]()
-        for count, wrong in _each(parts, folder, model, digest, workers):
-            done += count
-            bad += wrong
-            _check_share(bad, number, quarantine)
-            progress(done, number, f"{len(bad)} bad" if bad else "")
+        with spread(workers.client(), _predict_part, files, parts, **told, retries=2) as answered:
+            for count, wrong in answered:
+                done += count
+                bad += wrong
+                _check_share(bad, number, quarantine)
+                progress(done, number, f"{len(bad)} bad" if bad else "")
         for left in folder.glob(".*.partial"):  # of workers that were killed
             left.unlink()
         record["images"], record["bad"] = number, len(bad)
@@ -72,23 +75,6 @@ def predict_parts(
     reference, found = make_once(out, "predict", request, make, resume=True)
     stage_ended("predict", found=found, seconds=time.perf_counter() - begun)
     return reference
-
-
-def _each(
-    parts: list[ImagePart], folder: Path, model: Path, digest: str, workers: Workers
-) -> Iterator[tuple[int, list[tuple[str, str]]]]:
-    """Images and bad images of each part, as they end."""
-    from distributed import as_completed
-
-    client = workers.client()
-    files = [str(folder / f"part-{number:05}.parquet") for number in range(len(parts))]
-    futures = client.map(
-        _predict_part, files, parts, model=str(model), digest=digest, device=workers.kind(), pure=False, retries=2
-    )
-    try:
-        yield from (future.result() for future in as_completed(futures))
-    finally:
-        client.cancel(futures)
 
 
 def _predict_part(

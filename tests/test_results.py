@@ -11,7 +11,8 @@ import pytest
 from benchmarks import readme, results
 from benchmarks.claims import Ahead, Claim, GrowsWithImbalance, KeepsSpread, LosesLess, Within, verdict
 from benchmarks.goals import CALIBRATED, CLAIMS, claims
-from benchmarks.studies import RECORDS, changed, finished, keep
+from benchmarks.record import RECORDS
+from benchmarks.studies import changed, finished, keep
 from benchmarks.study_figures import drawings
 from benchmarks.study_records import Measured, StudyRecord, newest_studies
 from benchmarks.study_tables import claims_table, embedding_text, spaces_text, triplets_text

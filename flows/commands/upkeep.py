@@ -109,9 +109,9 @@ def bench(
     workspace: Workspace = None,
 ) -> None:
     """Time the stages against their limits and their peers, and write the records and their table."""
+    from benchmarks.record import RECORDS
     from benchmarks.scale import SCALES
     from benchmarks.suite import choose_scale, run_suite, unknown_name
-    from benchmarks.tables import RECORDS
 
     if wrong := unknown_name(stages or []):
         raise UsageError(wrong)

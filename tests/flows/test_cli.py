@@ -236,7 +236,8 @@ def test_a_rollback_does_not_cross_a_verdict(lmle: Lmle, tmp_path: Path) -> None
     assert "has no champion" in lmle("rollback").err
 
 
-def test_status_and_down_without_services(lmle: Lmle) -> None:
+def test_status_and_down_without_services(lmle: Lmle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)  # of the session's server, where another test wanted one
     ended = lmle("status")
     assert (ended.code, "`lmle up` starts them" in ended.out) == (1, True)
     assert "no services were up" in lmle("down").out

@@ -10,30 +10,29 @@ from scipy.special import softmax
 from lmle_core import evaluation
 from lmle_core.clusters import cluster
 from lmle_core.config import Config
-from lmle_core.evaluation import Rival, assess, evaluate, threshold
+from lmle_core.evaluation import Rival, assess, evaluate
 from lmle_core.features import Features
 from lmle_core.health import spread
 from lmle_core.index import CentroidIndex
 from lmle_core.kmeans import StoredRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
-from lmle_core.odds import calibrated_odds, class_shares
+from lmle_core.odds import calibrated_odds, class_shares, log_odds
 from lmle_core.predictions import Predictions
 from lmle_core.store import TEST, TRAIN, VALID, ImageStore
 
 
-def test_thresholds_are_one_half_and_the_training_prior() -> None:
+def test_log_odds_decide_at_the_training_prior() -> None:
     generator = np.random.default_rng(0)
     logits = generator.normal(size=(200, 4, 2)).astype(np.float32)
     positive = softmax(logits.astype(np.float64), axis=-1)[..., 1]
     shares = np.array([[0.9, 0.1], [0.5, 0.5], [0.02, 0.98], [0.7, 0.3]])
-    assert np.array_equal(threshold(logits, None), positive > 0.5)
-    assert np.array_equal(threshold(logits, shares), positive > shares[:, 1])
+    assert np.array_equal(log_odds(logits, shares).argmax(-1), positive > shares[:, 1])
 
 
 def test_more_classes_are_weighed_by_their_shares_and_absent_ones_never_chosen() -> None:
     logits = np.log(np.array([[[0.5, 0.3, 0.2]]]))
-    assert threshold(logits, np.array([[0.8, 0.15, 0.05]]))[0, 0] == 2
-    assert threshold(logits, np.array([[0.8, 0.2, 0.0]]))[0, 0] == 1
+    assert log_odds(logits, np.array([[0.8, 0.15, 0.05]])).argmax() == 2
+    assert log_odds(logits, np.array([[0.8, 0.2, 0.0]])).argmax() == 1
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -81,7 +80,8 @@ def test_blocks_of_any_size_give_the_answers_of_all_rows_at_once(
     shares = class_shares(store.labels[train], 2)
     calibrated = calibrated_odds(logits[valid], store.labels[valid], shares)(logits[test]).argmax(-1)
     decided = {
-        "bce": threshold(logits[test], None), "bce_prior": threshold(logits[test], shares),
+        "bce": logits[test, :, 1] > logits[test, :, 0],
+        "bce_prior": softmax(logits[test].astype(np.float64), axis=-1)[..., 1] > shares[:, 1],
         "bce_calibrated": calibrated,
     }  # fmt: skip
     for name, answers in decided.items():

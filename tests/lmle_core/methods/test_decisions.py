@@ -14,7 +14,6 @@ from sklearn.svm import LinearSVC
 from lmle_core.bootstrap import mean_balanced_accuracy
 from lmle_core.calibration import calibrate
 from lmle_core.config import Config, Index
-from lmle_core.evaluation import threshold
 from lmle_core.index_choice import build_index
 from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
@@ -22,6 +21,7 @@ from lmle_core.methods import space_rules
 from lmle_core.methods.decisions import RULES, Outputs, decide
 from lmle_core.methods.logit_rules import best_cut
 from lmle_core.methods.space_rules import NEIGHBOURS, PENALTIES
+from lmle_core.odds import log_odds
 from tests.lmle_core.methods.arrays import outputs, shares_of, unit
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
@@ -72,8 +72,8 @@ def test_half_and_prior_are_the_thresholds_of_the_baselines(classes: int) -> Non
     found = splits(classes)
     shares = shares_of(found[0])
     half, prior = (scores_of(name, found)[1] for name in ("half", "prior"))
-    np.testing.assert_array_equal(half.argmax(-1), threshold(found[2].logits, None))
-    np.testing.assert_array_equal(prior.argmax(-1), threshold(found[2].logits, shares))
+    np.testing.assert_array_equal(half.argmax(-1), found[2].logits.argmax(-1))
+    np.testing.assert_array_equal(prior.argmax(-1), log_odds(found[2].logits, shares).argmax(-1))
     np.testing.assert_allclose(np.exp(half.astype(np.float64)).sum(-1), 1, atol=1e-5)
     np.testing.assert_allclose(prior, half - np.log(shares), atol=1e-5)
     np.testing.assert_array_equal(scores_of("adjusted", found)[1], found[2].logits)
