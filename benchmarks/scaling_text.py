@@ -34,7 +34,9 @@ operations, storage, memory to GPU, the scheduler. Network and storage are taken
 training and the start of k-means spreads over the workers. Training is taken on one GPU, and what it would take on all
 of them without any loss is aside, not in the sum: [several processes](distributed.md) lie in between, since they divide
 a batch of 256 images, and exchange outputs and gradients in each step. The start of k-means reads all embeddings in the
-process that runs the flow, and does not become faster with more workers. Mining is in `table` mode alone, and aside."""
+process that runs the flow, and does not become faster with more workers. Mining is in `table` mode alone, and aside.
+Choosing and calibrating the index, and scoring, look at validation and test images once more, and are left out, as is
+the network between the machines, which no record measures."""
 
 LIMITS = {
     "labels and clusters in training, int64": (

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -95,7 +96,9 @@ def test_a_cluster_at_an_address_is_used_and_left_running(
 def test_workers_that_are_older_than_their_code_are_refused(
     running: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "changed.py").touch()
+    changed = tmp_path / "changed.py"
+    changed.touch()
+    os.utime(changed, (time.time() + 60,) * 2)
     monkeypatch.setattr(dask_cluster, "import_module", lambda name: SimpleNamespace(__path__=[str(tmp_path)]))
     message = "1 Dask workers at .* run code that has changed since they were started"
     with pytest.raises(DaskError, match=message), dask_client(Engines(dask_address=running.scheduler_address)):
