@@ -1,4 +1,4 @@
-"""Tasks for the data: procedural faces, image files into a store, and the store of digits."""
+"""Tasks for the image store: of image files, or of digits."""
 
 from pathlib import Path
 
@@ -8,23 +8,10 @@ from lmle_core.artefact import Reference
 from lmle_core.config import Data
 from lmle_core.location import Location
 from tasks.cache import StagePolicy
-from tasks.ingest import ingest, synthesise
+from tasks.ingest import ingest
 from tasks.progress import Progress
 from tasks.stage import OPTIONS, stage
 from tasks.workers import Workers
-
-
-@task(
-    name="synth",
-    cache_policy=StagePolicy(stage="synth", code="lmle_core.faces", ignore=("workspace", "workers")),
-    **OPTIONS,
-)
-def synth(
-    images: int, label_noise: float, held_out: tuple[float, float], seed: int, workspace: Path, workers: Workers
-) -> Reference:
-    """Procedural faces in CelebA's layout."""
-    data = Data(images=images, label_noise=label_noise, held_out=held_out)
-    return synthesise(data, seed, workspace, lambda: workers.writers(workspace), Progress("synth", "faces"))
 
 
 @task(

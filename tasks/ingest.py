@@ -1,18 +1,15 @@
-"""Data in, spread over Dask by shards: image files into a store, or procedural faces into files."""
+"""Image files into a store, spread over Dask by shards."""
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from distributed import Client
-from filelock import FileLock
 
-from lmle_core.artefact import Reference, code_version, fsync, stage_key
+from lmle_core.artefact import Reference, code_version, stage_key
 from lmle_core.celeba.checksums import check_sums
 from lmle_core.celeba.folders import read_folders
-from lmle_core.celeba.images import FOLDER
 from lmle_core.changes import DataChanges
 from lmle_core.config import Data
 from lmle_core.earlier import find_earlier, find_previous
@@ -28,12 +25,6 @@ from tasks.storage import make_shared
 type Connect = Callable[[], Client]
 type Progress = Callable[[int, int], None]
 """Called with the number of images done, and of all."""
-
-FACES_SHARD = 500
-"""Faces that a worker draws at a time."""
-
-DRAWN = ".drawn"
-"""Markers of finished spans; removed before the data set is committed."""
 
 
 def ingest(
@@ -110,56 +101,3 @@ def ingest(
     check_quarantine(listed, images, data.quarantine)  # a store that is there may have been made with another share
     stage_ended("ingest", found=found, seconds=time.perf_counter() - begun)
     return reference
-
-
-def synthesise(data: Data, seed: int, workspace: Path, connect: Connect, progress: Progress | None = None) -> Reference:
-    """A committed data set of procedural faces in CelebA's layout, at `workspace/stages/synth/<key>/`.
-
-    Args:
-        data: number of images, share of label noise, shares held out.
-        seed: image i depends on it and on i alone.
-        workspace: where artefacts go.
-        connect: gives the client of the cluster that draws, whose workers see the workspace; called if needed.
-        progress: is told of finished images.
-
-    Returns:
-        Its digest is the key: the faces follow from it.
-    """
-    from lmle_core.faces import write_annotations
-
-    begun = time.perf_counter()
-    inputs = {"images": data.images, "label_noise": data.label_noise, "held_out": data.held_out, "seed": seed}
-    key = stage_key("synth", code_version("lmle_core.faces"), inputs)
-
-    def make(partial: Path, record: dict[str, Any]) -> None:
-        (partial / DRAWN).mkdir(exist_ok=True)
-        first = range(0, data.images, FACES_SHARD)
-        last = [min(lo + FACES_SHARD, data.images) for lo in first]
-        done = 0
-        with spread(connect(), draw_shard, [partial] * len(first), first, last, seed=seed) as counts:
-            for count in counts:
-                done += count
-                if progress is not None:
-                    progress(done, data.images)
-        write_annotations(partial, data.images, seed, data.label_noise, data.held_out)
-        shutil.rmtree(partial / DRAWN)
-
-    reference, found = make_shared(
-        workspace, workspace.absolute() / "stages" / "synth" / key, "synth", inputs, make, resume=True
-    )
-    stage_ended("synth", found=found, seconds=time.perf_counter() - begun)
-    return reference
-
-
-def draw_shard(directory: Path, lo: int, hi: int, seed: int) -> int:
-    """Draw the faces lo to hi - 1 unless a marker says that they are there; returns how many they are."""
-    from lmle_core.faces import file_name, write_images
-
-    marker = directory / DRAWN / f"{lo:08}-{hi:08}"
-    with FileLock(marker.with_suffix(".lock")):
-        if not marker.exists():
-            write_images(directory, range(lo, hi), seed)
-            for i in range(lo, hi):
-                fsync(directory / FOLDER / file_name(i))
-            marker.touch()
-    return hi - lo

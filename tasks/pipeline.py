@@ -12,7 +12,7 @@ from lmle_core.config import Config
 from lmle_core.features import Output
 from lmle_core.location import Location
 from tasks import clusters as clustering
-from tasks import data, drift, evaluate, features, index, prior, promotion, publish, train
+from tasks import data, drift, evaluate, features, index, prior, promotion, publish, synth, train
 from tasks.gates import check_labels
 from tasks.stage import done
 from tasks.unfinished import finish, note
@@ -54,7 +54,7 @@ class Stages:
         if settings.directory is not None:
             return settings.directory
         faces = self._do(
-            data.synth, images=settings.images, label_noise=settings.label_noise, held_out=settings.held_out,
+            synth.synth, images=settings.images, label_noise=settings.label_noise, held_out=settings.held_out,
             seed=self.config.seed, workers=self.workers,
         )  # fmt: skip
         return Path(faces.path)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import readme, tables
+from benchmarks import collapse, readme, tables
 from benchmarks.measure import Bench, Side, best_peer, measure, measure_sizes, ratios
 from benchmarks.memory import watched
+from benchmarks.record import RECORDS
 from benchmarks.sample import Sample
 from benchmarks.scale import Scale
 from benchmarks.study_records import newest_studies
@@ -167,3 +168,22 @@ def test_a_record_of_serving_is_a_row_for_each_load() -> None:
     assert lines[2] == "| 1 | 1 | 1 (0.5 to 2) | 100 ms | 250 ms | 290 ms | 2 | 0.5 | 6 |"
     assert lines[3] == "| 4 | 16 | 32 (32 to 32) | 500 ms | 500 ms | 500 ms | 64 | 0.5 | 2 |"
     assert lines[-1] == "Noted. The machine's load average was 3, this and all other work included."
+
+
+def test_a_recipe_is_looked_at_round_by_round(sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collapse, "SCALE", TINY)
+    monkeypatch.setattr(collapse, "ROUNDS", 1)
+    (found,) = collapse.measure("batch mode, 2 and 1", 0, sample.store(600), tmp_path)
+    assert len(found["spreads"]) == 40
+    assert all(0 < each <= 1 for each in found["spreads"])
+    assert 0 < found["loss"] < 2
+
+
+def test_the_record_shows_what_collapses_and_what_does_not() -> None:
+    (*_, newest) = sorted(RECORDS.glob("*-collapse/record.json"))
+    recipes = json.loads(newest.read_text())["recipes"]
+    least = {name: [min(rounds[-1]["spreads"]) for rounds in seeds.values()] for name, seeds in recipes.items()}
+    assert list(least) == list(collapse.RECIPES)
+    assert max(least[collapse.LITERAL]) < 0.1
+    assert min(least[collapse.REPAIRED] + least["batch mode, 2 and 1"]) > 0.3
+    assert collapse.FIGURE.exists()

@@ -1,7 +1,6 @@
 """Data in over Dask: the same bytes for any number of workers, after a kill, and after the death of a worker."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,12 +17,10 @@ from lmle_core.artefact import read_commit
 from lmle_core.celeba.annotations import read_celeba
 from lmle_core.changes import DataChanges
 from lmle_core.config import Data, Engines
-from lmle_core.faces import write_faces
 from lmle_core.ingest import QuarantineError
 from lmle_core.store import ImageStore, chunk_file
-from tasks import ingest as ingest_module
 from tasks.dask_cluster import dask_client
-from tasks.ingest import draw_shard, ingest, synthesise
+from tasks.ingest import ingest
 from tests.lmle_core.celeba.small import jpeg, write_small
 
 IMAGES, SHARDS = 200, 13
@@ -212,42 +209,3 @@ def test_too_many_damaged_images_stop_the_run_and_a_larger_share_continues_it(
     assert (store.split == -1).sum() == 10
     with pytest.raises(QuarantineError, match="10 of 200 images"):
         ingest(directory, DATA, tmp_path, lambda: client)
-
-
-def test_faces_drawn_by_workers_are_those_of_one_process(
-    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ingest_module, "FACES_SHARD", 20)
-    data = Data(images=50, label_noise=0.1, height=32, width=32, shard=16)
-    told: list[int] = []
-    reference = synthesise(data, 3, tmp_path, lambda: client, lambda done, images: told.append(done))
-    assert sorted(told) == told
-    assert told[-1] == 50
-    assert len(told) == 3
-    drawn = Path(reference.path)
-    write_faces(tmp_path / "plain", 50, 3, 0.1)
-    expected = {
-        file.relative_to(tmp_path / "plain"): file for file in (tmp_path / "plain").rglob("*") if file.is_file()
-    }
-    found = {file.relative_to(drawn): file for file in drawn.rglob("*") if file.is_file()}
-    assert set(found) == {*expected, Path("COMMITTED.json")}
-    assert all(found[name].read_bytes() == file.read_bytes() for name, file in expected.items())
-    assert synthesise(data, 3, tmp_path, lambda: client) == reference
-
-    store = ImageStore.open(ingest(drawn, data, tmp_path, lambda: client).path)
-    assert (store.n, len(store.attributes)) == (50, 40)
-    assert store.identity is not None
-    assert store.landmarks is not None
-    assert store.clean_labels is not None
-    assert (store.labels != store.clean_labels).any()
-    assert np.array_equal(store.labels, read_celeba(drawn).labels)
-
-
-def test_faces_that_are_drawn_are_not_drawn_again(tmp_path: Path) -> None:
-    (tmp_path / ".drawn").mkdir()
-    assert draw_shard(tmp_path, 4, 6, 0) == 2
-    folder = tmp_path / "img_align_celeba"
-    assert sorted(file.name for file in folder.iterdir()) == ["000005.jpg", "000006.jpg"]
-    shutil.rmtree(folder)
-    assert draw_shard(tmp_path, 4, 6, 0) == 2
-    assert not folder.exists()

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from lmle_core.artefact import Reference, sources_of
 from lmle_core.config import Config, parse_config
-from tasks import clusters, data, evaluate, features, index, prior, publish
+from tasks import clusters, data, evaluate, features, index, prior, publish, synth
 from tasks.cache import StagePolicy
 from tasks.pipeline import CODE, Stages
 from tasks.train import quintuplets, train
@@ -57,7 +57,7 @@ def test_pre_training_sees_the_margin_of_the_classifier_and_the_baseline_does_no
 def test_a_change_of_any_stage_s_code_is_another_run() -> None:
     of_a_run = set().union(*map(sources_of, CODE))
     stages_of_a_run = (
-        data.synth, data.ingest_images, data.digits, prior.prior, prior.bce, prior.pca, features.features,
+        synth.synth, data.ingest_images, data.digits, prior.prior, prior.bce, prior.pca, features.features,
         clusters.clusters, quintuplets, train, evaluate.health, index.index, evaluate.evaluation, publish.publish_run,
     )  # fmt: skip
     for each in stages_of_a_run:
