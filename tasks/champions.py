@@ -94,7 +94,7 @@ class Champions:
     def open(cls, engines: Engines, workspace: Path) -> Self:
         """Those of the configured model, in the configured store. Raises TrackingError where that does not answer."""
         uri = answering_uri(engines, workspace)
-        return cls(connect(uri)[1], uri, engines.model)
+        return cls(connect(uri), uri, engines.model)
 
     def current(self) -> Version | None:
         """The champion; None where there is none yet."""

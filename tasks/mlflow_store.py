@@ -92,8 +92,8 @@ KIND = {"mlflow.experimentKind": "custom_model_development"}
 """Tag by which MLflow's UI shows training runs, metrics and models first, and not traces of language models."""
 
 
-def connect(uri: str) -> tuple[Any, Any]:
-    """The `mlflow` module and a client of the store at `uri`, for tracking and registry alike.
+def connect(uri: str) -> Any:
+    """An MLflow client of the store at `uri`, for tracking and registry alike.
 
     Raises:
         TrackingError: for an address that is no database and no server.
@@ -105,8 +105,7 @@ def connect(uri: str) -> tuple[Any, Any]:
         )
     if uri.startswith(SQLITE):
         Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
-    mlflow = quiet_mlflow()
-    return mlflow, mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    return quiet_mlflow().MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 def answering_uri(engines: Engines, workspace: Path) -> str:

@@ -89,7 +89,7 @@ def known_runs(tracking_uri: str) -> set[str]:
     """Names of all runs that MLflow has a record of. Raises TrackingError."""
     from tasks.tracking import RUN_TAG
 
-    _, client = connect(tracking_uri)
+    client = connect(tracking_uri)
     experiments = [each.experiment_id for each in every_page(client.search_experiments)]
     found = every_page(client.search_runs, experiments, f"tags.`{RUN_TAG}` LIKE '%'")
     return {run.data.tags[RUN_TAG] for run in found}
@@ -99,7 +99,7 @@ def runs_with_alias(tracking_uri: str) -> set[str]:
     """Names of the runs whose model an alias of the registry points to, as the champion's. Raises TrackingError."""
     from tasks.tracking import RUN_TAG
 
-    _, client = connect(tracking_uri)
+    client = connect(tracking_uri)
     versions = [
         client.get_model_version(model.name, str(number))
         for model in every_page(client.search_registered_models)

@@ -39,7 +39,7 @@ def record_comparison(
         MLflow's identity of the parent run.
     """
     uri = tracking_uri(config.engines, workspace)
-    _, client = connect(uri)
+    client = connect(uri)
     artifacts = own_artifacts(uri, workspace)
     home = find_experiment(client, config.engines.experiment + SUFFIX, artifacts)
     parent = _find(client, home, COMPARISON_TAG, compared.digest)

@@ -51,7 +51,7 @@ class Tracker:
             run_name: shown in the UI.
             artifacts: where a new experiment keeps its artifacts; None: as the server decides.
         """
-        self._mlflow, self._client = connect(uri)
+        self._client = connect(uri)
         self.uri = uri
         self._experiment, self._artifacts = experiment, artifacts
         self._digest, self._name = run_digest, run_name

@@ -260,7 +260,7 @@ def test_gc_takes_old_runs_where_it_is_told_how_many_to_keep(lmle: Lmle, tmp_pat
     assert "nothing to delete" in lmle("gc", "--older", 0).out
     ended = lmle("gc", "--older", 0, "--keep", 1, "--delete")
     assert "1 old runs are left: the MLflow at sqlite:///" in ended.out
-    connect(own_store(tmp_path / "workspace"))[1].create_run("0", tags={"lmle.run": "older"})
+    connect(own_store(tmp_path / "workspace")).create_run("0", tags={"lmle.run": "older"})
     ended = lmle("gc", "--older", 0, "--keep", 1, "--delete")
     assert (ended.code, "retired" in ended.out, "runs/older" in ended.out) == (0, True, True)
     assert [run.name for run in (tmp_path / "workspace" / "runs").iterdir() if run.is_dir()] == ["newer"]

@@ -11,6 +11,6 @@ def mlflow_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tasks.mlflow_store import connect, own_store
 
     workspace = tmp_path_factory.mktemp("mlflow-workspace")
-    _, client = connect(own_store(workspace))
+    client = connect(own_store(workspace))
     client.search_experiments()
     return workspace

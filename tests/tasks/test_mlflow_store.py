@@ -81,7 +81,7 @@ def test_a_store_that_does_not_answer_is_refused_at_once(address: str, tmp_path:
 
 def test_no_message_holds_a_password(mlflow_workspace: Path, tmp_path: Path) -> None:
     uri = "oracle://lmle:secret@db/lmle"  # MLflow's own error quotes it
-    client = connect(own_store(mlflow_workspace))[1]
+    client = connect(own_store(mlflow_workspace))
     for refused in (
         lambda: connect(uri),
         lambda: run_of("models:/nobody@champion", uri),
@@ -97,7 +97,7 @@ def test_no_message_holds_a_password(mlflow_workspace: Path, tmp_path: Path) -> 
 def test_a_new_store_is_made_without_a_word(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from tasks.mlflow_store import connect, own_store;"
-        "_, client = connect(own_store(Path(sys.argv[1]))); client.create_experiment('quiet')"
+        "client = connect(own_store(Path(sys.argv[1]))); client.create_experiment('quiet')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "new")], check=False, capture_output=True, text=True
