@@ -1,6 +1,7 @@
 """The services on a real PostgreSQL server: records, a run that is killed with its worker, and nothing left behind."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -10,10 +11,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from psycopg import sql
 
 from infra import processes
 from infra.api import call
-from infra.postgres import Postgres
+from infra.postgres import UNICODE, Postgres
 from infra.prefect_server import prefect_api
 from infra.services import State
 from infra.work_pool import POOL
@@ -39,6 +41,29 @@ def _wait(reached: Callable[[], bool], seconds: float) -> None:
     while not reached():
         assert time.monotonic() < deadline
         time.sleep(0.5)
+
+
+def restored(postgres: Postgres, folder: Path) -> None:
+    """Back up both databases, and restore them into empty ones, by the commands of docs/operations.md."""
+    url = postgres.url
+    known = {
+        "HOST": url.query.get("host") or url.host,
+        "PORT": url.port,
+        "USER": url.username,
+        "PASSWORD": url.password,
+    }
+    environment = {**os.environ, **{f"PG{name}": str(value) for name, value in known.items() if value}}
+    for part in ("prefect", "mlflow"):
+        name, dump = f"{url.database}_{part}", f"{part}.dump"
+
+        def run(*words: str) -> None:
+            subprocess.run(words, check=True, cwd=folder, env=environment, capture_output=True, timeout=120)
+
+        run("pg_dump", "--format=custom", f"--file={dump}", name)
+        with admin(postgres) as connection:
+            for statement in ("drop database {}", f"create database {{}} {UNICODE}"):
+                connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+        run("pg_restore", "--no-owner", "--single-transaction", f"--dbname={name}", dump)
 
 
 @pytest.mark.slow
@@ -105,6 +130,7 @@ def test_a_killed_run_frees_its_slot_and_everything_is_on_the_server(
         query = "select count(*) from pg_stat_activity where datname like %s"
         _wait(lambda: connection.execute(query, [f"{postgres.url.database}%"]).fetchone() == (0,), 60)
 
+    restored(postgres, commands.workspace)
     # `lmle run` without servers sees the same records.
     monkeypatch.setenv("LMLE_POSTGRES", postgres.address)
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
@@ -112,3 +138,4 @@ def test_a_killed_run_frees_its_slot_and_everything_is_on_the_server(
         own.wait(600)
         found = call("POST", f"{own.url}/flow_runs/filter", {})
         assert {each["id"] for each in found} >= {first, second}
+    assert commands.lmle("champions").rstrip().endswith("champion")
