@@ -96,8 +96,8 @@ def missing(records: Mapping[str, StudyRecord]) -> list[str]:
                 found.append(f"The comparison {comparison} was made of {seeds_text(seeds)}; {meant} are meant.")
     rivals = [name for name in METHODS if name not in (*ABLATIONS, "shipped")]
     known = {method for record in records.values() for each in record.comparisons.values() for method in each.trials}
-    if absent := "; ".join(title(name, TITLES) for name in rivals if name not in known):
-        found.append(f"Methods that `lmle compare` has and no record here: {absent}.")
+    if unknown := "; ".join(title(name, TITLES) for name in rivals if name not in known):
+        found.append(f"Methods that `lmle compare` has and no record here: {unknown}.")
     return [*found, *_LIMITS]
 
 

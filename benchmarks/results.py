@@ -44,12 +44,13 @@ on eight seeds each, and learning rates of LMLE and of its rivals on two to six 
 10](decisions/010-one-learning-rate-curve-for-all.md)). The first were judged by held-out images, too, and so were the
 hinge as a candidate and the harder candidates of digits; all others by validation alone.
 
-Seeds 0 to 4 were drawn by earlier runs of the studies, whose test images were seen while the recipe was still changed:
-the hinge went in when it was known to do well there, and digits were without the margin for a while, when they were
-known to do better so. So the studies of faces and digits draw seeds from 10 on. The first of these were drawn once or
-twice before; since then every method has a trial at twice the learning rates, digits have their settings by three seeds,
-faces have late triplets, and nothing else of LMLE has changed. The digits' source split is the same for all
-seeds: the handwriting that the search held out is that of the test split, in other views and over other backgrounds.
+Seeds 0 to 4 were drawn by earlier runs of the studies, whose test images were seen while the recipe was still
+changed: the hinge went in when it was known to do well there, and digits were without the margin for a while, when
+they were known to do better so. So the studies of faces and digits draw seeds from 10 on. The first of these were
+drawn once or twice before; since then every method has a trial at twice the learning rates, digits have their
+settings by three seeds, faces have late triplets, and nothing else of LMLE has changed. The digits' source split is
+the same for all seeds: the handwriting that the search held out is that of the test split, in other views and over
+other backgrounds.
 Faces share nothing.
 """
 """How the shipped recipe was searched for: how many recipes and trials, on which data, and what was learned."""

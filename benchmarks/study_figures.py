@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 
 from matplotlib.figure import Figure
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from benchmarks.study_records import Measured, StudyRecord
 from benchmarks.study_tables import own_rules
 from lmle_core.comparison import Comparison
-from lmle_core.figures.comparison import accuracy_against_removed, differences, gains_against_imbalance
+from lmle_core.figures.comparison import PANELS, accuracy_against_removed, differences, gains_against_imbalance
 from lmle_core.methods.titles import TITLES
 
 REMOVED = "data.removed"
@@ -57,11 +58,16 @@ def comparison_drawings(measured: Measured) -> list[Drawing]:
         return []
     text = f"What the reference is ahead of each method by its own rule, {measured.name}"
     made = [Drawing(f"{measured.name}-differences.png", text, lambda: differences(own, TITLES))]
-    if any(each.difference and each.difference.against_imbalance for each in own.standings):
-        for number, figure in enumerate(gains_against_imbalance(own, TITLES), 1):
-            text = f"Gain on each attribute against its imbalance, over each rival, {measured.name}, page {number}"
-            made.append(Drawing(f"{measured.name}-gains-{number}.png", text, lambda figure=figure: figure))
+    rivals = [each.difference for each in own.standings if each.difference]
+    if any(each.against_imbalance for each in rivals):
+        for page in range(-(-len(rivals) // PANELS)):
+            text = f"Gain on each attribute against its imbalance, over each rival, {measured.name}, page {page + 1}"
+            made.append(Drawing(f"{measured.name}-gains-{page + 1}.png", text, partial(_gains, own, page)))
     return made
+
+
+def _gains(comparison: Comparison, page: int) -> Figure:
+    return gains_against_imbalance(comparison, TITLES)[page]
 
 
 def part_drawings(measured: Measured) -> list[Drawing]:

@@ -23,7 +23,8 @@ from lmle_core.figures.style import (
     title_over,
 )
 
-_PANELS, _COLUMNS = 6, 3
+PANELS, _COLUMNS = 6, 3
+"""Of a page of gains."""
 _MARKERS = ("o", "s", "^", "D", "v", "<", ">")
 
 
@@ -47,7 +48,7 @@ def gains_against_imbalance(
     gains = [100 * difference.gains for _, difference in found]
     least, most = min(float(np.nanmin(each)) for each in gains), max(float(np.nanmax(each)) for each in gains)
     margin = 0.08 * max(most - least, 0.5)
-    pages = [found[start : start + _PANELS] for start in range(0, len(found), _PANELS)]
+    pages = [found[start : start + PANELS] for start in range(0, len(found), PANELS)]
     figures = []
     for page in pages:
         columns = min(_COLUMNS, len(page))
