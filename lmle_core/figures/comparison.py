@@ -33,8 +33,8 @@ def gains_against_imbalance(
 ) -> tuple[Figure, ...]:
     """What the reference gains on each attribute over each method, against how imbalanced the attribute is.
 
-    One panel a method, six a page, all of one scale: mean over seeds with the range over seeds, the least-squares line
-    through the means and Spearman's ρ with its interval.
+    One panel a method, six a page, each page of one scale: mean over seeds with the range over seeds, the least-squares
+    line through the means and Spearman's ρ with its interval.
 
     Args:
         comparison: of a study.
@@ -45,12 +45,12 @@ def gains_against_imbalance(
         ValueError: where no method has a difference: the reference is alone, or clean labels are not known.
     """
     found = _differences(comparison, clean)
-    gains = [100 * difference.gains for _, difference in found]
-    least, most = min(float(np.nanmin(each)) for each in gains), max(float(np.nanmax(each)) for each in gains)
-    margin = 0.08 * max(most - least, 0.5)
     pages = [found[start : start + PANELS] for start in range(0, len(found), PANELS)]
     figures = []
     for page in pages:
+        gains = [100 * difference.gains for _, difference in page]
+        least, most = min(float(np.nanmin(each)) for each in gains), max(float(np.nanmax(each)) for each in gains)
+        margin = 0.08 * max(most - least, 0.5)
         columns = min(_COLUMNS, len(page))
         rows = -(-len(page) // columns)
         figure = new_figure(max(5.0, 3.6 * columns), 0.9 + 2.9 * rows)
