@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from benchmarks.study_records import StudyRecord
 from benchmarks.study_tables import trials_table
 from lmle_core.comparison.wording import seeds_text, title
@@ -133,12 +131,12 @@ def _trainings(record: StudyRecord) -> tuple[int, float]:
     """How many a study has, and the hours that they take, by the mean of those that were scored."""
     number, hours = 0, 0.0
     for measured in record.comparisons.values():
-        for method, trials in measured.trials.items():
-            key = method, measured.rules[method]
+        seconds = {each.key[0]: each.seconds.mean for each in measured.comparison.standings}
+        for method, each in seconds.items():
             more = len(measured.comparison.seeds) - measured.trial_seeds
-            made = len(trials) * measured.trial_seeds + more
+            made = len(measured.trials[method]) * measured.trial_seeds + more
             number += made
-            hours += made * float(np.mean(list(measured.per_seed(key, "seconds").values()))) / 3600
+            hours += made * each / 3600
     return number, hours
 
 
