@@ -89,7 +89,7 @@ def draw(record: Json) -> Figure:
     left.axhline(0.1, color=GREY, linewidth=0.9, linestyle=":")
     left.text(ROUNDS, 0.11, "collapsed below", ha="right", va="bottom", fontsize=8.5, color=INK)
     right.axhline(1, color=GREY, linewidth=0.9, linestyle=":")
-    right.text(ROUNDS, 0.99, "all distances equal", ha="right", va="top", fontsize=8.5, color=INK)
+    right.text(1.02, 1.01, "all distances equal", va="bottom", fontsize=8.5, color=INK)
     tidy(left, "Least spread of 40 attributes", "round")
     tidy(right, "Hinge, as a share of g1 + g2 + g3", "round")
     for axes in (left, right):
