@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
-PLAIN_WIDTH = 120
+PLAIN_WIDTH = 160
 
 
 def console(stderr: bool = False) -> Console:

@@ -37,17 +37,8 @@ class DaskBlocks(OrderedBlocks):
     def __init__(self, source: Rows, client: Client, kind: str = "cpu", *, block: int = BLOCK) -> None:
         super().__init__(source, block)
         self._client, self._kind = client, kind
-        workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
-        self._blocks = [
-            client.submit(
-                _load,
-                source.part(lo, hi),
-                pure=False,
-                workers=[workers[number * len(workers) // len(self._ranges)]] if workers else None,
-                allow_other_workers=bool(workers),
-            )
-            for number, (lo, hi) in enumerate(self._ranges)
-        ]
+        # Not restricted to workers: Dask forgets such a task where, for a moment, no worker runs.
+        self._blocks = client.map(_load, [source.part(lo, hi) for lo, hi in self._ranges], pure=False)
 
     def _each(self, centroids: Centroids) -> Iterator[tuple[Partial, list[Future]]]:
         shared: Future = self._client.submit(_same, centroids, pure=False)

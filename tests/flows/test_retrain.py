@@ -172,7 +172,7 @@ def test_a_model_is_retrained(model: Model, lmle: Callable[..., Ended], monkeypa
     assert lmle("rollback", "--to", 3, *where).code == 0
     assert model.aliases["champion"] == 3
     _, former, current = lmle("champions", *where).out.splitlines()
-    assert "brought back" not in former and "champion" in current
+    assert "  rolled back 2" in former and current.rstrip().endswith("  champion")
     assert lmle("rollback", "--to", 2, *where).err.startswith("lmle: version 2 of 'lmle' never was champion")
 
     meanwhile = model.champions
