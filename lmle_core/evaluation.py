@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from lmle_core.clusters import Clusters
+from lmle_core.comparison.over_images import Pair, paired_over_images
 from lmle_core.config import Config
 from lmle_core.features import Features
 from lmle_core.health import spread
 from lmle_core.index import CentroidIndex
 from lmle_core.kmeans import StoredRows
 from lmle_core.kmeans.seeding import Start, warm_start
-from lmle_core.metrics import gain, score
+from lmle_core.metrics import score
 from lmle_core.odds import calibrated_odds, class_shares, log_odds
 from lmle_core.predictions import Predictions
 from lmle_core.prior import class_count
@@ -148,6 +149,13 @@ def evaluate(
             groups=people,
         ).to_json()  # fmt: skip
 
+    def gained(answers: np.ndarray) -> dict[str, Any]:
+        found = paired_over_images(
+            [Pair(truth[test], labels[test], answers, people)], classes, shared=True,
+            bootstrap=config.evaluation.bootstrap, seed=config.seed,
+        ).to_json()  # fmt: skip
+        return {"mean": found["mean"], "interval": None if found["low"] is None else [found["low"], found["high"]]}
+
     scores = {
         "validation": score(truth[~test], labels[~test], store.attributes, classes, bootstrap=0).to_json(),
         "test": scored(truth[test], labels[test]),
@@ -156,18 +164,7 @@ def evaluate(
         "baselines_clean": (
             {name: scored(clean[test], answers) for name, answers in others.items()} if clean is not None else None
         ),
-        "gains": {
-            name: gain(
-                truth[test],
-                labels[test],
-                answers,
-                classes,
-                bootstrap=config.evaluation.bootstrap,
-                seed=config.seed,
-                groups=people,
-            ).to_json()
-            for name, answers in others.items()
-        },
+        "gains": {name: gained(answers) for name, answers in others.items()},
     }
     (directory / "scores.json").write_text(json.dumps(scores, indent=1))
 

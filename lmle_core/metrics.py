@@ -144,18 +144,6 @@ class Scores:
         )
 
 
-@dataclass(frozen=True)
-class Gain:
-    """Mean balanced accuracy of one classifier minus another's on the same images, with its paired 95 % interval."""
-
-    mean: float
-    interval: Interval | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, rounded to six decimals."""
-        return {"mean": _rounded(self.mean), "interval": _rounded_interval(self.interval)}
-
-
 def score(
     labels: np.ndarray,
     predictions: np.ndarray,
@@ -219,40 +207,6 @@ def score(
         for a, name in enumerate(attributes)
     )
     return _overall(each, interval, near_random)
-
-
-def gain(
-    labels: np.ndarray,
-    predictions: np.ndarray,
-    baseline: np.ndarray,
-    n_classes: int = 2,
-    *,
-    bootstrap: int = 1000,
-    seed: int = 0,
-    groups: np.ndarray | None = None,
-) -> Gain:
-    """Mean balanced accuracy of `predictions` minus that of `baseline`, with a bootstrap interval paired over images.
-
-    Args:
-        labels: (n, A) integers in 0..n_classes-1.
-        predictions: (n, A), likewise.
-        baseline: (n, A), predictions of the other classifier.
-        n_classes: classes of each attribute.
-        bootstrap: resamples, at least 1.
-        seed: of the resamples.
-        groups: as of `score`.
-
-    Raises:
-        ValueError: as `score`.
-    """
-    means = []
-    for array in (predictions, baseline):
-        names = [str(column) for column in range(labels.shape[1])]
-        point = score(labels, array, names, n_classes, bootstrap=0).mean_balanced_accuracy
-        resampled = resampled_accuracies(labels, array, n_classes, bootstrap=bootstrap, seed=seed, groups=groups)
-        means.append((point, mean_over_attributes(resampled)))
-    (ours, our_draws), (theirs, their_draws) = means
-    return Gain(mean=ours - theirs, interval=percentile_interval(our_draws - their_draws))
 
 
 def _check(labels: np.ndarray, predictions: np.ndarray, attributes: Sequence[str], n_classes: int) -> None:

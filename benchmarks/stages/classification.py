@@ -10,11 +10,12 @@ import numpy as np
 from benchmarks.faiss_peer import at_its_best
 from benchmarks.measure import Bench, Side
 from benchmarks.sample import Embeddings, Sample
+from lmle_core.comparison.over_images import Pair, paired_over_images
 from lmle_core.index import CentroidIndex
 from lmle_core.index_choice import build_index
 from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
-from lmle_core.metrics import gain, score
+from lmle_core.metrics import score
 
 QUERIES = 20_000
 PEER_QUERIES, PEER_ATTRIBUTES, PEER_NEIGHBOURS = 2048, 2, 10
@@ -58,7 +59,7 @@ def prepare(sample: Sample, images: int) -> Bench:
         figures = {"balanced accuracy": accuracy(asked, cluster_wise)}
         for vote in VOTES:
             best = max(NEIGHBOURS, key=lambda k: accuracy(few_valid, validated[vote, k]))
-            margin = gain(asked.labels, cluster_wise, answered[vote, best], 2, bootstrap=1000)
+            margin = paired_over_images([Pair(asked.labels, cluster_wise, answered[vote, best])], shared=True)
             figures[f"balanced accuracy of kNN by {vote}"] = accuracy(asked, answered[vote, best])
             figures[f"gain over kNN by {vote}"] = margin.mean
             assert margin.interval is not None

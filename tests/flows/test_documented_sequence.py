@@ -51,6 +51,26 @@ def faces(commands: Commands) -> Path:
     return min(commands.workspace.glob("stages/synth/*/img_align_celeba"), key=lambda folder: folder.stat().st_mtime)
 
 
+def services(commands: Commands) -> State:
+    """What `lmle up` has started."""
+    found = State.load(commands.workspace)
+    assert found is not None
+    return found
+
+
+def kill(commands: Commands, service: str) -> None:
+    """A service's process dies."""
+    process = services(commands).started[service].find()
+    assert process is not None
+    process.kill()
+    process.wait(60)
+
+
+def brought_back(commands: Commands) -> list[str]:
+    """The services that another `lmle up` starts."""
+    return [line.split()[0] for line in commands.up().splitlines() if " up after " in line]
+
+
 def test_up_starts_what_is_missing(commands: Commands) -> None:
     said = commands.up()
     assert f"export PREFECT_API_URL={commands.api}" in said
@@ -60,17 +80,10 @@ def test_up_starts_what_is_missing(commands: Commands) -> None:
 
 
 def test_up_brings_back_a_server_that_died_and_leaves_the_worker_at_work(commands: Commands) -> None:
-    before = State.load(commands.workspace)
-    assert before is not None
-    server = before.started["prefect"].find()
-    assert server is not None
-    server.kill()
-    server.wait(60)
-    said = commands.up()
-    assert [line.split()[0] for line in said.splitlines() if " up after " in line] == ["prefect"]
-    after = State.load(commands.workspace)
-    assert after is not None
-    assert after.started["worker"] == before.started["worker"]
+    before = services(commands)
+    kill(commands, "prefect")
+    assert brought_back(commands) == ["prefect"]
+    assert services(commands).started["worker"] == before.started["worker"]
 
 
 def test_the_server_has_every_deployment(commands: Commands) -> None:
@@ -200,13 +213,8 @@ def test_a_better_one_is_promoted_though_another_fell_due_and_the_worker_was_kil
         due = retraining(commands, data, *BETTER)
         assert within(120, lambda: state(commands, due) == "Cancelled")
         assert state(commands, better) == "Running"
-        services = State.load(commands.workspace)
-        assert services is not None
-        worker = services.started["worker"].find()
-        assert worker is not None
-        worker.kill()
-        worker.wait(60)
-        assert [line.split()[0] for line in commands.up().splitlines() if " up after " in line] == ["worker"]
+        kill(commands, "worker")
+        assert brought_back(commands) == ["worker"]
         assert state(commands, better) == "Crashed"
     commands.prefect("flow-run", "retry", better)
     assert ended(commands, better) == "Completed"
@@ -215,10 +223,9 @@ def test_a_better_one_is_promoted_though_another_fell_due_and_the_worker_was_kil
 
 def test_down_leaves_no_process_and_every_result(commands: Commands) -> None:
     """The run is there without the services, and its model by the address it had."""
-    state = State.load(commands.workspace)
-    assert state is not None
+    token = services(commands).token
     commands.lmle("down")
-    assert processes.marked(state.token) == []
+    assert processes.marked(token) == []
     assert all(processes.port_free("127.0.0.1", port) for port in commands.ports)
     assert "no services are up" in commands.lmle("status", code=1)
 

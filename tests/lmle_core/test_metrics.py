@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, recall_score
 
-from lmle_core.metrics import Scores, gain, score
+from lmle_core.metrics import Scores, score
 
 
 def drawn(seed: int, n: int, attributes: int, classes: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -110,21 +110,6 @@ def test_scores_come_back_from_json(classes: int) -> None:
     labels[:, 0] = 0  # left out
     values = score(labels, predictions, names(3), classes, bootstrap=50).to_json()
     assert Scores.from_json(json.loads(json.dumps(values))).to_json() == values
-
-
-def test_gain_is_the_difference_and_its_interval_is_paired() -> None:
-    labels, predictions = drawn(4, 2_000, 5)
-    worse = predictions.copy()
-    worse[::40] = 1 - worse[::40]
-    found = gain(labels, predictions, worse, bootstrap=200)
-    ours, theirs = (score(labels, array, names(5), bootstrap=200) for array in (predictions, worse))
-    assert found.mean == pytest.approx(ours.mean_balanced_accuracy - theirs.mean_balanced_accuracy)
-    assert found.interval is not None
-    assert ours.interval is not None
-    assert found.interval[0] < found.mean < found.interval[1]
-    assert found.interval[1] - found.interval[0] < ours.interval[1] - ours.interval[0]
-    same = gain(labels, predictions, predictions, bootstrap=50)
-    assert (same.mean, same.interval) == (0.0, (0.0, 0.0))
 
 
 def test_more_images_give_a_narrower_interval() -> None:

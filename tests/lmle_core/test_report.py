@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from lmle_core.config import Config
-from lmle_core.metrics import gain, score
+from lmle_core.metrics import score
 from lmle_core.report import write_report
 
 NAMES = ["Bald", "Wearing_Hat", "<b>Odd</b> & name"]
@@ -62,7 +62,7 @@ def made(classes: int = 2, clean: bool = True) -> dict[str, Any]:
             "bce": score(labels, bce, NAMES, classes, bootstrap=100).to_json(),
             "majority": score(labels, np.zeros_like(labels), NAMES, classes, bootstrap=0).to_json(),
         },
-        "gains": {"bce": gain(labels, ours, bce, classes, bootstrap=100).to_json()},
+        "gains": {"bce": {"mean": 0.0123, "interval": [0.0045, 0.02]}},
     }
 
 

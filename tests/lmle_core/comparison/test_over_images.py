@@ -1,11 +1,11 @@
-"""The bootstrap over the images of several seeds against a loop, against one seed's, and what sharing images costs."""
+"""The bootstrap over the images of several seeds against a loop and against scores, and what sharing images costs."""
 
 import numpy as np
 import pytest
 
 from lmle_core.bootstrap import resampling_weights
 from lmle_core.comparison import Pair, paired_over_images
-from lmle_core.metrics import gain
+from lmle_core.metrics import score
 
 
 def drawn(seed: int, n: int = 60, attributes: int = 3, classes: int = 2) -> Pair:
@@ -48,11 +48,17 @@ def test_the_interval_is_that_of_a_loop_in_which_each_seed_draws(classes: int, s
     assert found.n == (60 if shared else 180)
 
 
-def test_of_one_seed_it_is_the_gain_of_a_run() -> None:
-    pair = drawn(4, n=200)
-    found = paired_over_images([pair], shared=True, bootstrap=50, seed=5)
-    expected = gain(pair.labels, pair.ours, pair.theirs, bootstrap=50, seed=5)
-    assert (found.mean, found.interval) == (expected.mean, expected.interval)
+def test_both_have_the_same_draws_so_the_interval_is_narrower_than_that_of_either() -> None:
+    pair = drawn(4, n=2_000)
+    worse = pair.ours.copy()
+    worse[::40] = 1 - worse[::40]
+    found = paired_over_images([Pair(pair.labels, pair.ours, worse)], shared=True, bootstrap=200)
+    ours, theirs = (score(pair.labels, each, ["a", "b", "c"], bootstrap=200) for each in (pair.ours, worse))
+    assert found.mean == pytest.approx(ours.mean_balanced_accuracy - theirs.mean_balanced_accuracy)
+    assert found.interval is not None
+    assert ours.interval is not None
+    assert found.interval[0] < found.mean < found.interval[1]
+    assert found.interval[1] - found.interval[0] < ours.interval[1] - ours.interval[0]
 
 
 def test_seeds_that_share_images_learn_less_of_the_images() -> None:
