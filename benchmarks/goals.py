@@ -20,9 +20,12 @@ biases calibrated on validation, the adjusted logits, and ½ for a method whose 
 is its own rule."""
 
 CALIBRATED: tuple[Key, ...] = CLASSIFIERS + tuple(
-    (method.name, rule) for method, rule in _BASELINES if rule in ("calibrated-clusters", "weighed-clusters")
+    (method.name, rule)
+    for method, rule in _BASELINES
+    if rule in ("calibrated-clusters", "weighed-clusters", "features-calibrated-clusters")
 )
-"""These, and baselines whose clusters, with or without a classifier, decide as LMLE's do."""
+"""These, and baselines whose clusters, of an embedding or the trunk, with or without a classifier, decide as LMLE's
+do."""
 
 CROSS_ENTROPY: tuple[Key, ...] = tuple(("bce", rule) for rule in THRESHOLDS)
 TRIPLET: tuple[Key, ...] = (("triplet", "knn"),)

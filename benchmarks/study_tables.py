@@ -15,10 +15,14 @@ from lmle_core.methods.titles import RULE_TITLES, TITLES
 from lmle_core.studies import ABLATIONS
 
 WITHOUT_EMBEDDING = "lmle-without-embedding"
-SPACE_RULES = (
-    "calibrated-clusters", "clusters", "nearest-mean", "knn", "features-clusters", "features-nearest-mean", "svm",
+SPACES = (
+    ("their clusters' large margin", "clusters", ("clusters", "features-clusters"), "features-clusters"),
+    ("calibrated clusters", "calibrated-clusters", ("calibrated-clusters", "features-calibrated-clusters"),
+     "features-calibrated-clusters"),
+    ("k nearest neighbours", "knn", ("knn",), "knn"),
 )  # fmt: skip
-"""Rules over an embedding or the trunk's features, without the classifier; the first is LMLE's here."""
+"""How an embedding decides without a classifier: in words, LMLE's rule, those of the others that decide alike, and the
+one without which there is nobody to compare with."""
 ALIKE = "calibrated"
 """A rule that needs no embedding, so that training alone differs."""
 
@@ -91,27 +95,31 @@ def triplets_text(found: Mapping[str, Measured]) -> str:
 
 
 def spaces_text(found: Mapping[str, Measured]) -> str:
-    """How far LMLE's embedding alone is ahead of the best other space, by comparison; '' where there is no other.
+    """How far LMLE's embedding alone is ahead of the best other space that decides alike; '' where there is no other.
 
     Args:
         found: comparisons by name.
     """
-    texts = []
-    for label, measured in found.items():
-        ours = (measured.comparison.reference[0], SPACE_RULES[0])
-        own = {ours[0], "shipped", *ABLATIONS}
-        keys = tuple((method, rule) for method, rule in measured.samples if rule in SPACE_RULES and method not in own)
-        hardest = strongest(measured, keys)
-        if hardest is not None and ours in measured.samples:
-            theirs = hardest[0].key
-            ahead = paired(measured.per_seed(ours), measured.per_seed(theirs))
-            texts.append(f"{signed(ahead)} in {label}, of {name(theirs)}")
-    return _paragraph(
-        "As an embedding alone, without its classifier, by calibrated clusters, LMLE is ahead of the best other "
-        f"embedding or trunk, by whichever rule over distances or features is its best: {'; '.join(texts)}."
-        if texts
-        else ""
+    parts = []
+    for words, rule, alike, needed in SPACES:
+        texts = []
+        for label, measured in found.items():
+            ours = (measured.comparison.reference[0], rule)
+            own = {ours[0], "shipped", *ABLATIONS}
+            keys = tuple(key for key in measured.samples if key[1] in alike and key[0] not in own)
+            hardest = strongest(measured, keys)
+            if hardest is not None and ours in measured.samples and any(key[1] == needed for key in keys):
+                theirs = hardest[0].key
+                ahead = paired(measured.per_seed(ours), measured.per_seed(theirs))
+                texts.append(f"{signed(ahead)} in {label}, of {name(theirs)}")
+        if texts:
+            parts.append(_paragraph(f"- {words}: {'; '.join(texts)}"))
+    if not parts:
+        return ""
+    lead = (
+        "As an embedding alone, without its classifier, LMLE is ahead of the best other embedding or trunk that decides"
     )
+    return "\n".join([_paragraph(f"{lead} alike, whichever that is, by"), "", *parts])
 
 
 def _ahead(measured: Measured, key: Key) -> str:
@@ -121,7 +129,8 @@ def _ahead(measured: Measured, key: Key) -> str:
 
 
 def _paragraph(text: str) -> str:
-    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
+    indent = "  " * text.startswith("- ")
+    return textwrap.fill(text, 120, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _claimed(claim: Claim, finding: Finding | None) -> str:

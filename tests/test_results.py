@@ -456,15 +456,21 @@ def test_what_the_embedding_is_worth_is_said_by_own_rules_and_by_the_same_rule(t
     assert "late ones, in faces" in said
 
 
-def test_an_embedding_alone_is_held_against_the_best_other_space(tmp_path: Path) -> None:
+def test_an_embedding_alone_is_held_against_the_best_other_space_that_decides_alike(tmp_path: Path) -> None:
     right: dict[Key, float | np.ndarray] = {
-        OURS: 0.9, ("lmle", "calibrated-clusters"): 0.85, ("triplet", "knn"): 0.6, ("bce", "features-clusters"): 0.7,
-        ("bce", "prior"): 0.88,
+        OURS: 0.9, ("lmle", "calibrated-clusters"): 0.85, ("lmle", "clusters"): 0.75, ("lmle", "knn"): 0.8,
+        ("triplet", "knn"): 0.6, ("triplet", "clusters"): 0.65, ("triplet", "calibrated-clusters"): 0.72,
+        ("bce", "features-clusters"): 0.7, ("bce", "prior"): 0.88, ("shipped", "clusters"): 0.95,
     }  # fmt: skip
     leave(tmp_path, "faces", right)
     measured = loaded(tmp_path, "faces")
-    ours, theirs = (measured.per_seed(key) for key in (("lmle", "calibrated-clusters"), ("bce", "features-clusters")))
     said = " ".join(spaces_text({"faces": measured}).split())
-    ahead = 100 * np.mean([ours[seed] - theirs[seed] for seed in theirs])
-    assert f"{ahead:+.2f} (" in said and "in faces, of BCE (clusters of trunk features)." in said
+    for rule, rival, named in (
+        ("clusters", ("bce", "features-clusters"), "BCE (clusters of trunk features)"),
+        ("knn", ("triplet", "knn"), "triplet, semi-hard (k nearest neighbours)"),
+    ):
+        ours, theirs = measured.per_seed(("lmle", rule)), measured.per_seed(rival)
+        ahead = 100 * np.mean([ours[seed] - theirs[seed] for seed in theirs])
+        assert f"{ahead:+.2f} (" in said and f"in faces, of {named}" in said
+    assert "calibrated clusters" not in said  # of no trunk
     assert spaces_text({}) == ""

@@ -57,11 +57,13 @@ def _tried(name: str, first: Any, second: Any) -> tuple[Settings, ...]:
 
 
 THRESHOLDS = ("prior", "optimum", "calibrated", "half")
-BALANCED = ("half", "optimum", "calibrated", "features-clusters")
+FEATURES = ("features-clusters", "features-calibrated-clusters")
+"""Rules over the trunk of a method that trains no embedding."""
+BALANCED = ("half", "optimum", "calibrated", *FEATURES)
 """Rules of a method whose training balances the classes."""
 CLUSTERS = ("calibrated-clusters", "clusters", "nearest-mean")
 """Rules of an embedding without a classifier."""
-LMLE_RULES = ("weighed-clusters", *CLUSTERS, "prior", "calibrated")
+LMLE_RULES = ("weighed-clusters", *CLUSTERS, "knn", "prior", "calibrated")
 
 
 def _lmle(
@@ -81,7 +83,7 @@ _ALL = (
     _lmle("lmle", "LMLE", *_tried("loss.embedding_weight", 0.3, 0.1)),
     Method(
         "bce", "BCE", "Liu et al., ICCV 2015 (ANet), its stand-in",
-        (*THRESHOLDS, "features-clusters", "features-nearest-mean", "svm"), RATES, cross_entropy.plain,
+        (*THRESHOLDS, *FEATURES, "features-nearest-mean", "svm"), RATES, cross_entropy.plain,
     ),
     Method(
         "class-weighted", "class-weighted BCE", "King and Zeng, Political Analysis 2001",
@@ -93,7 +95,7 @@ _ALL = (
         cross_entropy.resampled, prior_bias=False,
     ),
     Method(
-        "focal", "focal loss", "Lin et al., ICCV 2017", ("optimum", "calibrated", "half", "features-clusters"),
+        "focal", "focal loss", "Lin et al., ICCV 2017", ("optimum", "calibrated", "half", *FEATURES),
         _tried("gamma", 1.0, 2.0), cross_entropy.focal,
     ),
     Method(
@@ -102,18 +104,18 @@ _ALL = (
     ),
     Method(
         "additive-margin", "additive margin", "Wang et al., IEEE SPL 2018; LMLE's classifier alone",
-        ("calibrated", "optimum", "prior", "half", "features-clusters"), _tried("margin", 1.0, 2.0),
+        ("calibrated", "optimum", "prior", "half", *FEATURES), _tried("margin", 1.0, 2.0),
         cross_entropy.additive_margin,
     ),
     Method(
         "deferred-resampled", "additive margin, deferred re-sampling",
         "Cao et al., NeurIPS 2019; LMLE's classifier and batches alone",
-        ("calibrated", "optimum", "prior", "half", "features-clusters"), _tried("margin", 1.0, 2.0),
+        ("calibrated", "optimum", "prior", "half", *FEATURES), _tried("margin", 1.0, 2.0),
         cross_entropy.deferred_resampled,
     ),
     Method(
         "logit-adjusted", "logit adjustment", "Menon et al., ICLR 2021; Ren et al., NeurIPS 2020",
-        ("adjusted", "optimum", "calibrated", "features-clusters"), RATES, cross_entropy.logit_adjusted,
+        ("adjusted", "optimum", "calibrated", *FEATURES), RATES, cross_entropy.logit_adjusted,
         prior_bias=False,
     ),
     Method(
@@ -143,7 +145,7 @@ _ALL = (
     ),
     Method(
         "prior-features", "prior features", "Huang et al., CVPR 2016 (round 0)",
-        ("features-clusters", "features-nearest-mean"), RATES, cross_entropy.plain, rounds=False,
+        (*FEATURES, "features-nearest-mean"), RATES, cross_entropy.plain, rounds=False,
     ),
     _lmle("shipped", "LMLE at its defaults"),
     _lmle("lmle-one-cluster", "LMLE, one cluster a class", {"cluster.per_class": 1}),

@@ -22,6 +22,7 @@ RULES: dict[str, Rule] = {
     "calibrated-clusters": space_rules.nearest_clusters("embeddings", calibrated=True),
     "weighed-clusters": space_rules.nearest_clusters("embeddings", calibrated=True, weighed=True),
     "features-clusters": space_rules.nearest_clusters("features"),
+    "features-calibrated-clusters": space_rules.nearest_clusters("features", calibrated=True),
     "svm": space_rules.support_vectors,
 }
 

@@ -29,10 +29,12 @@ def adjusted(train: Outputs, valid: Outputs, shares: NDArray[np.float32], config
 def optimum(train: Outputs, valid: Outputs, shares: NDArray[np.float32], config: Config) -> Scorer:
     """Offsets of the logits, for each attribute those that give the best balanced accuracy on validation.
 
-    1. the offsets begin at −log π;
-    2. one class after the other gets the offset that is best with those of the others as they are, of two classes the
-       second one alone: an exact threshold on the difference of the logits. `best_cut` says which, among equals;
-    3. for more than two classes that is done `SWEEPS` times, and an offset changes only for the better.
+    1. of two classes, the second one gets the best offset, an exact threshold on the difference of the logits.
+       `best_cut` says which, among equals;
+    2. of more, the offsets begin at −log π or at 0, whichever is better as it is, the former among equals: a network
+       whose training balances the classes needs none;
+    3. then one class after the other gets the offset that is best with those of the others as they are, `SWEEPS` times,
+       and an offset changes only for the better.
 
     Corner cases: an attribute of which validation has one class keeps −log π. A class that validation lacks keeps its
     offset, and one that training lacks is never chosen.
@@ -98,6 +100,9 @@ def _fitted(logits: NDArray[np.float32], labels: NDArray[np.int8], shares: NDArr
         offsets[1], _ = best_cut(values, np.where(labels == 1, worth, -worth))
         return offsets
     allowed = np.where(shares > 0, logits, -np.inf)
+    hits = [worth[(allowed + start).argmax(1) == labels].sum() for start in (offsets, 0.0)]
+    if hits[1] > hits[0] + 1e-12:
+        offsets[:] = 0
     for _ in range(SWEEPS):
         for c in present:
             others = allowed + offsets

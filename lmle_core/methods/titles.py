@@ -14,6 +14,7 @@ RULE_TITLES = {
     "nearest-mean": "nearest class mean",
     "knn": "k nearest neighbours",
     "features-clusters": "clusters of trunk features",
+    "features-calibrated-clusters": "clusters of trunk features, calibrated",
     "features-nearest-mean": "nearest mean of trunk features",
     "svm": "linear SVMs on trunk features",
 }

@@ -42,7 +42,9 @@ def expected(source: StoredRows, start: Centroids) -> Fit:
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit="4GiB") as cluster,
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit="4GiB"
+        ) as cluster,
         Client(cluster) as client,
     ):
         yield client

@@ -200,6 +200,7 @@ def test_clusters_of_a_gpu_decide_as_those_of_the_cpu() -> None:
         ("clusters", "embeddings", False),
         ("calibrated-clusters", "embeddings", True),
         ("features-clusters", "features", False),
+        ("features-calibrated-clusters", "features", True),
     ],
 )
 def test_clusters_decide_as_the_index_that_is_built_on_the_same_points(name: str, space: str, calibrated: bool) -> None:
