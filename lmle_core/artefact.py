@@ -55,11 +55,11 @@ def file_digest(path: Path | UPath) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:32]  # type: ignore[arg-type]  # it has readinto
 
 
-@cache
 def code_version(*modules: str) -> str:
     """Digest of modules' sources and of every `lmle_core` module that they import, directly or not.
 
-    A change of the figures therefore redoes no training, and a change of the loss redoes every round.
+    A change of the figures therefore redoes no training, and a change of the loss redoes every round. Each module is
+    read once in a process.
     """
     return digest_of(sources_of(*modules))
 
@@ -70,23 +70,28 @@ def sources_of(*modules: str) -> dict[str, str]:
     pending = list(modules)
     while pending:
         name = pending.pop()
-        if name in sources:
-            continue
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
-            raise ModuleNotFoundError(f"code_version: no source for the module {name!r}")
-        source = Path(spec.origin).read_text()
-        beside = [Path(spec.origin).with_suffix(suffix) for suffix in (".json", ".html")]  # what the module reads
-        sources[name] = source + "".join(file.read_text() for file in beside if file.exists())
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "lmle_core":
-                candidates = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            elif isinstance(node, ast.Import):
-                candidates = [alias.name for alias in node.names if alias.name.split(".")[0] == "lmle_core"]
-            else:
-                continue
-            pending.extend(name for name in candidates if _is_module(name))
+        if name not in sources:
+            sources[name], imported = read_module(name)
+            pending += imported
     return sources
+
+
+@cache
+def read_module(name: str) -> tuple[str, list[str]]:
+    """A module's source with what it reads from beside it, and the `lmle_core` modules that it imports."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"code_version: no source for the module {name!r}")
+    source = Path(spec.origin).read_text()
+    beside = [Path(spec.origin).with_suffix(suffix) for suffix in (".json", ".html")]
+    imported: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "lmle_core":
+            imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            imported += [alias.name for alias in node.names if alias.name.split(".")[0] == "lmle_core"]
+    text = source + "".join(file.read_text() for file in beside if file.exists())
+    return text, [each for each in imported if _is_module(each)]
 
 
 def _is_module(name: str) -> bool:

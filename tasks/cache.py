@@ -43,6 +43,10 @@ class StagePolicy(CachePolicy):
     engines: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ("workspace",)
 
+    def __post_init__(self) -> None:
+        """Read the code now, when it is imported: who edits it during a run does not change what the run computes."""
+        code_version(self.code, *self.engines)
+
     def key(self, inputs: Mapping[str, Any]) -> str:
         """The artefact's key for these task inputs: 32 hexadecimal digits. Raises TypeError, see `identity`."""
         return stage_key(self.stage, code_version(self.code, *self.engines), self.identity(inputs))

@@ -2,16 +2,19 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import dask
 import psutil
 from distributed import Client, LocalCluster, Worker
 from distributed.diagnostics.plugin import WorkerPlugin
 
+from lmle_core.artefact import digest_of
 from lmle_core.config import Engines
 from lmle_core.cores import cores
 
@@ -66,10 +69,48 @@ def address_of(engines: Engines) -> str | None:
     return engines.dask_address or os.environ.get(ADDRESS_VARIABLE) or None
 
 
-def runs_old_code() -> bool:
-    """Called in a worker: whether the code that it computes with is older than the files it was read from."""
-    files = [file for name in ("lmle_core", "tasks") for file in Path(import_module(name).__path__[0]).rglob("*.py")]
-    return psutil.Process().create_time() + CLOCK < max(file.stat().st_mtime for file in files)
+@cache
+def code_digest() -> str:
+    """Of the sources of `lmle_core` and `tasks`, as this process first saw them."""
+    return digest_of({str(file.relative_to(root)): file.read_text() for root, file in _sources()})
+
+
+def worker_code() -> tuple[str, bool]:
+    """Called in a worker: its `code_digest`, and whether it was started before a source was changed."""
+    newest = max(file.stat().st_mtime for _, file in _sources())
+    return code_digest(), psutil.Process().create_time() + CLOCK < newest
+
+
+def _sources() -> list[tuple[Path, Path]]:
+    roots = [Path(import_module(name).__path__[0]) for name in ("lmle_core", "tasks")]
+    return [(root.parent, file) for root in roots for file in sorted(root.rglob("*.py"))]
+
+
+def asked(client: Client, function: Callable[..., Any], *arguments: Any, **options: Any) -> dict[str, Any]:
+    """What each worker answers, as `Client.run` does; one that leaves meanwhile is left out."""
+    answers = client.run(function, *arguments, **options, on_error="return")
+    for answer in answers.values():
+        if isinstance(answer, Exception) and not isinstance(answer, OSError):
+            raise answer
+    return {worker: answer for worker, answer in answers.items() if not isinstance(answer, OSError)}
+
+
+def check_code(client: Client, workers: Iterable[str]) -> None:
+    """Raise DaskError unless workers run this process's code: what they compute would pass for it."""
+    try:
+        codes = asked(client, worker_code, workers=list(workers))
+    except (AttributeError, ImportError):  # code without this function
+        codes = dict.fromkeys(workers, ("", False))
+    if old := [worker for worker, (_, changed) in codes.items() if changed]:
+        raise DaskError(
+            f"{len(old)} Dask workers at {client.scheduler.address} run code that has changed since they were started, "
+            f"such as {old[0]}: start them anew (`lmle down`, then `lmle up`)"
+        )
+    if other := [worker for worker, (digest, _) in codes.items() if digest != code_digest()]:
+        raise DaskError(
+            f"{len(other)} Dask workers at {client.scheduler.address} run other code than this process, such as "
+            f"{other[0]}: give them the same version of lmle, and start anew what was running when it was changed"
+        )
 
 
 def cuda_devices() -> int:
@@ -88,8 +129,7 @@ def dask_client(engines: Engines, *, own: bool = False) -> Iterator[Client]:
     cluster at an address is left running.
 
     Raises:
-        DaskError: if no scheduler answers at the address, or workers there were started before their code changed: what
-            they compute would pass for the new code's.
+        DaskError: if no scheduler answers at the address.
     """
     address = None if own else address_of(engines)
     if address is not None:
@@ -101,11 +141,6 @@ def dask_client(engines: Engines, *, own: bool = False) -> Iterator[Client]:
                 f"{ADDRESS_VARIABLE} to have a local cluster"
             ) from None
         with client:
-            if old := [worker for worker, is_old in client.run(runs_old_code).items() if is_old]:
-                raise DaskError(
-                    f"{len(old)} Dask workers at {address} run code that has changed since they were started, such as "
-                    f"{old[0]}: start them anew (`lmle down`, then `lmle up`)"
-                )
             client.register_plugin(SingleThreaded())
             yield client
         return

@@ -23,16 +23,24 @@ class Workers:
         self._stack = ExitStack()
         self._client: Client | None = None
         self._writers: Client | None = None
+        self._known: set[str] = set()
         self._kind: str | None = None
 
     def client(self) -> Client:
-        """The client of the configured cluster (see `tasks.dask_cluster.dask_client`)."""
-        if self._client is None:
-            from tasks.dask_cluster import dask_client
+        """The client of the configured cluster (see `tasks.dask_cluster.dask_client`).
 
+        Raises:
+            DaskError: as that, and where workers, those that have joined since too, run other code (`check_code`).
+        """
+        from tasks.dask_cluster import check_code, dask_client
+
+        if self._client is None:
             self._client = self._stack.enter_context(dask_client(self._engines))
             share_with(self._client, workspace_path(self._engines.workspace))
-            say(f"dask         {self._client.scheduler.address}, {self.number()} workers")
+            say(f"dask         {self._client.scheduler.address}, {len(self._client.nthreads())} workers")
+        if new := self._client.nthreads().keys() - self._known:
+            check_code(self._client, new)
+            self._known |= new
         return self._client
 
     def writers(self, workspace: Path) -> Client:
@@ -52,9 +60,12 @@ class Workers:
 
     def see(self, workspace: Path) -> bool:
         """Whether all workers of the configured cluster see the workspace."""
+        from tasks.dask_cluster import asked
+
         with NamedTemporaryFile(dir=workspace, prefix="seen-") as file:
             seen = Path(file.name)
-            return all(self.client().run(sees, seen, seen.stat().st_mtime_ns).values())
+            answers = asked(self.client(), sees, seen, seen.stat().st_mtime_ns)
+            return bool(answers) and all(answers.values())
 
     def number(self) -> int:
         """How many workers there are now."""
@@ -68,9 +79,9 @@ class Workers:
         if self._kind is None:
             self._kind = "cpu"
             if self.at_address() and self._engines.device != "cpu":
-                from tasks.dask_cluster import cuda_devices
+                from tasks.dask_cluster import asked, cuda_devices
 
-                devices = self.client().run(cuda_devices)
+                devices = asked(self.client(), cuda_devices)
                 self._kind = "cuda" if devices and all(devices.values()) else "cpu"
         return self._kind
 

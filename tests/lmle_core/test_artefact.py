@@ -17,6 +17,7 @@ from lmle_core.artefact import (
     digest_of,
     make_once,
     read_commit,
+    read_module,
     stage_key,
 )
 
@@ -147,10 +148,10 @@ def test_the_code_version_follows_imports(tmp_path: Path, monkeypatch: pytest.Mo
         return text + "# edited" if path.name == "losses.py" else text
 
     monkeypatch.setattr(Path, "read_text", edited)
-    code_version.cache_clear()
+    read_module.cache_clear()
     assert code_version("lmle_core.training") != loss
     assert code_version("lmle_core.figures") == figures
-    code_version.cache_clear()
+    read_module.cache_clear()
 
 
 def test_a_marker_is_readable_json(tmp_path: Path) -> None:

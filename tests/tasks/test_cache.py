@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmle_core.artefact import Reference, make_once
+from lmle_core.artefact import Reference, make_once, read_module
 from lmle_core.config import Cluster, Config, Engines, load_config
 from tasks.cache import StagePolicy
 
@@ -46,6 +46,18 @@ def test_engines_inside_a_configuration_do_not_count() -> None:
 )
 def test_any_json_has_a_stable_key(value: object) -> None:
     assert POLICY.key({"value": value}) == POLICY.key({"value": value})
+
+
+def test_code_that_is_edited_after_it_was_imported_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_module.cache_clear()
+    policy = StagePolicy(stage="clusters", code="lmle_core.clusters")
+    key = policy.key({})
+    original = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda *args, **options: original(*args, **options) + "# edited")
+    assert policy.key({}) == key
+    read_module.cache_clear()
+    assert policy.key({}) != key  # of a process that starts now
+    read_module.cache_clear()
 
 
 def test_an_input_that_is_no_data_is_refused_by_name() -> None:

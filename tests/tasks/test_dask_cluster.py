@@ -2,6 +2,8 @@
 
 import logging
 import os
+import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from distributed.comm import CommClosedError
 from lmle_core.config import Engines
 from tasks import dask_cluster
 from tasks.dask_cluster import ADDRESS_VARIABLE, DaskError, dask_client
+from tasks.workers import Workers
 
 OWN = Engines(dask_workers=2, dask_memory="3GiB")
 
@@ -101,8 +104,31 @@ def test_workers_that_are_older_than_their_code_are_refused(
     os.utime(changed, (time.time() + 60,) * 2)
     monkeypatch.setattr(dask_cluster, "import_module", lambda name: SimpleNamespace(__path__=[str(tmp_path)]))
     message = "1 Dask workers at .* run code that has changed since they were started"
-    with pytest.raises(DaskError, match=message), dask_client(Engines(dask_address=running.scheduler_address)):
-        pass
+    with Workers(Engines(dask_address=running.scheduler_address)) as workers, pytest.raises(DaskError, match=message):
+        workers.client()
+    dask_cluster.code_digest.cache_clear()  # of the file above
+
+
+def test_a_worker_of_another_checkout_is_refused_also_where_it_joins_later(tmp_path: Path) -> None:
+    for package in ("lmle_core", "tasks"):
+        shutil.copytree(Path(dask_cluster.__file__).parents[1] / package, tmp_path / package)
+    (tmp_path / "tasks" / "spread.py").write_text("")
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.ERROR
+    ) as cluster, Workers(Engines(dask_address=cluster.scheduler_address)) as workers:  # fmt: skip
+        assert workers.number() == 1
+        child = subprocess.Popen(
+            [sys.executable, "-m", "dask", "worker", cluster.scheduler_address, "--nthreads", "1", "--no-dashboard"],
+            env={**os.environ, "PYTHONPATH": str(tmp_path)}, cwd=tmp_path, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            with Client(cluster) as client:
+                client.wait_for_workers(2, timeout=120)
+            with pytest.raises(DaskError, match=r"^1 Dask workers at .* run other code than this"):
+                workers.client()
+        finally:
+            child.terminate()
+            child.wait(60)
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://"])
