@@ -4,10 +4,12 @@ import os
 import select
 import sys
 import threading
+from contextlib import suppress
 
 import typer
 
 from flows.commands import models, services, training, upkeep
+from flows.commands.options import chosen
 from flows.exits import Exit, explain
 from flows.interrupts import arrived
 from infra.settings import without_proxy, workspace_path
@@ -69,12 +71,21 @@ def main(arguments: list[str] | None = None) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # for what is still buffered
             sys.exit(Exit.DONE)
         code, message = explain(KeyboardInterrupt() if arrived.is_set() else cause)
-        if code is Exit.FAILED and is_full(workspace := workspace_path()):  # of which servers say nothing
-            message += f"\nthe disk of {workspace} is full: make room, then start the same command again"
+        if code is Exit.FAILED:
+            message += _about_the_disk()
         print(f"lmle: {message}", file=sys.stderr, flush=True)
         if arguments is None:
             _end_within(GRACE, code)
     sys.exit(code if isinstance(code, int) else Exit.DONE)
+
+
+def _about_the_disk() -> str:
+    """A line where the workspace's disk is full, of which servers say nothing."""
+    with suppress(OSError):  # a workspace that is none
+        workspace = workspace_path(*chosen)
+        if is_full(workspace):
+            return f"\nthe disk of {workspace} is full: make room, then start the same command again"
+    return ""
 
 
 def _end_within(seconds: float, code: int) -> None:

@@ -3,7 +3,9 @@
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -37,10 +39,12 @@ class Run:
 
 def runs(workspace: Path) -> list[Run]:
     """The workspace's finished runs, the newest last."""
-    found = sorted((workspace / "runs").glob("*/summary.json"), key=lambda path: path.stat().st_mtime_ns)
-    return [
-        Run(path.parent, json.loads(path.read_text())) for path in found if not path.parent.name.endswith(".partial")
-    ]
+    found = []
+    for path in (workspace / "runs").glob("*/summary.json"):
+        if not path.parent.name.endswith(".partial"):
+            with suppress(FileNotFoundError):  # `lmle gc` is removing it
+                found.append((path.stat().st_mtime_ns, Run(path.parent, json.loads(path.read_text()))))
+    return [run for _, run in sorted(found, key=itemgetter(0))]
 
 
 def find_run(workspace: Path, name: str) -> Run:

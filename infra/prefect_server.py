@@ -26,6 +26,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from infra import settings
+from infra.automations import HEARTBEAT
 
 PATIENCE = 10.0
 """Seconds for which an API that is not ours is asked again: it may be busy, or just starting anew."""
@@ -107,6 +108,8 @@ def prefect_api(workspace: Path) -> Iterator[Api]:
     url = os.environ.get("PREFECT_API_URL")
     api = Api(url, settings.logs(workspace)) if url else start_api(workspace)
     wanted = {**run_environment(workspace), "PREFECT_API_URL": api.url}
+    if url:  # an API that outlives this process learns from heartbeats where it was killed
+        wanted |= HEARTBEAT
     ours = {name: value for name, value in wanted.items() if name not in os.environ}
     os.environ.update(ours)
     try:
@@ -165,8 +168,12 @@ def prepare_database(workspace: Path) -> Path | None:
     partial = database.with_suffix(f".{os.getpid()}")
     try:
         shutil.copyfile(template, partial)
-        with contextlib.suppress(FileExistsError):  # another process was first, and its server may have opened it
+        try:
             database.hardlink_to(partial)
+        except FileExistsError:  # another process was first, and its server may have opened it
+            return None
+        except OSError:  # a file system without hard links
+            return database
     finally:
         partial.unlink(missing_ok=True)
     return None

@@ -25,9 +25,10 @@ QUIET: Mapping[str, str] = {
 
 def without_proxy() -> None:
     """Let this process and its children reach loopback by no proxy that the environment names."""
-    for variable in ("no_proxy", "NO_PROXY"):
-        hosts = [host for host in os.environ.get(variable, "").split(",") if host]
-        os.environ[variable] = ",".join(dict.fromkeys([*hosts, LOOPBACK, "localhost"]))
+    named = [os.environ.get(variable, "") for variable in ("no_proxy", "NO_PROXY")]
+    hosts = [host.strip() for host in ",".join(named).split(",") if host.strip()]
+    both = ",".join(dict.fromkeys([*hosts, LOOPBACK, "localhost"]))  # libraries differ in which of the two they heed
+    os.environ.update({"no_proxy": both, "NO_PROXY": both})
 
 
 def workspace_path(workspace: Path | None = None) -> Path:

@@ -16,7 +16,7 @@ from lmle_core.celeba.layout import FOLDERS, DataError, find
 from lmle_core.celeba.remote_images import RemoteImages
 from lmle_core.classifier import Classifier
 from lmle_core.ingest import read_quarantine
-from lmle_core.location import Location, reaching
+from lmle_core.location import Location, LocationError, reaching
 from lmle_core.payload import SUFFIXES
 from lmle_core.store import QUARANTINED, ImageStore
 
@@ -115,8 +115,11 @@ class FilePart:
         for position, name in enumerate(self.names[lo:hi]):
             try:
                 classifier.decode(images.read(name), pixels[position])
-            except (FileNotFoundError, PermissionError) as error:
-                wrong[position] = f"cannot be read: {error.strerror}"
+            except OSError as error:
+                reason = error.__cause__ if isinstance(error, LocationError) else error
+                if not isinstance(reason, FileNotFoundError | PermissionError):
+                    raise
+                wrong[position] = f"cannot be read: {reason.strerror or reason}"
             except (ValueError, zipfile.BadZipFile, zlib.error) as error:
                 wrong[position] = str(error)
         return pixels, wrong

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from lmle_core.artefact import MARKER, lock_file, read_commit
-from tasks.unfinished import unfinished
+from tasks.unfinished import HEEDED, unfinished
 
 SOURCES = "synth"
 DIGEST = re.compile(r"[0-9a-f]{32}")
@@ -53,11 +53,13 @@ def removable(workspace: Path, older: float, retired: Collection[Path] = ()) -> 
         older: seconds since the last use.
         retired: finished runs that are to go, and what they alone need with them.
 
-    Corner cases: a directory that a process is writing now is locked, and left alone. Procedural faces are left while
-    any run or comparison is: a store is known by the content of its images and does not say which folder they came
-    from.
+    Corner cases: a directory that a process is writing now is locked, and left alone. What interrupted attempts left is
+    kept for a month where any run or comparison is not finished, which may go on from it. Procedural faces are left
+    while any run or comparison is: a store is known by the content of its images and does not say which folder they
+    came from.
     """
     limit = time.time() - older
+    listed = unfinished(workspace)  # before the markers: a run that ends meanwhile is in one of them
     gone = {path for path in retired if _unlocked(path) and _last_change(path) < limit}
     finished = [
         marker
@@ -65,13 +67,16 @@ def removable(workspace: Path, older: float, retired: Collection[Path] = ()) -> 
         for marker in workspace.glob(f"{kind}/*/{MARKER}")
         if marker.parent not in gone
     ]
-    roots = [*finished, *unfinished(workspace)]
+    roots = [*listed, *(text for marker in finished if (text := _text(marker)))]
     artefacts = [path for path in _directories(workspace) if not path.name.endswith(".partial")]
     records = {path: record for path in artefacts if (record := read_commit(path)) is not None}
     needed = _reachable(roots, records)
     found = [Removable(path, "retired", _own_size(path)) for path in sorted(gone)]
+    abandoned = limit if not listed else min(limit, time.time() - HEEDED)
     for path in _directories(workspace):
         if path.name.endswith(".partial"):
+            if _last_change(path) >= abandoned:  # a run that is not finished may go on from it
+                continue
             why: Literal["partial", "retired", "unreferenced"] = "partial"
         elif path not in needed and not (roots and path.parent.name == SOURCES):
             why = "unreferenced"
@@ -108,12 +113,19 @@ def _directories(workspace: Path) -> Iterator[Path]:
         yield from (path for path in sorted(workspace.glob(pattern)) if path.is_dir())
 
 
-def _reachable(roots: list[Path], records: dict[Path, dict[str, Any]]) -> set[Path]:
+def _text(marker: Path) -> str:
+    """What a marker says; '' where its directory is just being removed."""
+    with suppress(FileNotFoundError):
+        return marker.read_text()
+    return ""
+
+
+def _reachable(roots: list[str], records: dict[Path, dict[str, Any]]) -> set[Path]:
     by_digest: dict[str, set[Path]] = {}
     for path, record in records.items():
         for digest in {record["digest"], *DIGEST.findall(path.name)}:
             by_digest.setdefault(digest, set()).add(path)
-    pending = [digest for root in roots for digest in DIGEST.findall(root.read_text())]
+    pending = [digest for root in roots for digest in DIGEST.findall(root)]
     needed: set[Path] = set()
     while pending:
         for path in by_digest.get(pending.pop(), set()) - needed:

@@ -71,14 +71,16 @@ def _shortened(page: str) -> str:
 
 def _record_experiment(client: Any, home: str, parent: str, reference: Reference) -> None:
     tag = f"{parent} {reference.digest}"
-    if _find(client, home, EXPERIMENT_TAG, tag) is not None:
-        return
+    if (found := _find(client, home, EXPERIMENT_TAG, tag)) is not None:
+        if client.get_run(found).info.status == "FINISHED":
+            return
+        client.delete_run(found)  # of a recording that was killed
     directory = Path(reference.path)
     experiment = _own(directory)
     name = f"{experiment.method} seed {experiment.seed}"
     ended = (directory / MARKER).stat().st_mtime
     begun = round(1000 * (ended - experiment.seconds))
-    run = client.create_run(home, begun, {"mlflow.parentRunId": parent}, name).info.run_id
+    run = client.create_run(home, begun, {"mlflow.parentRunId": parent, EXPERIMENT_TAG: tag}, name).info.run_id
     test, ranking = experiment.test, experiment.ranking
     metrics = {
         "balanced_accuracy": test.mean_balanced_accuracy,
@@ -99,7 +101,6 @@ def _record_experiment(client: Any, home: str, parent: str, reference: Reference
     _log(client, run, metrics, {**parameters, "settings": settings or "defaults"})
     for file in sorted(path for path in directory.iterdir() if path.is_file()):  # the networks stay in the workspace
         client.log_artifact(run, str(file))
-    client.set_tag(run, EXPERIMENT_TAG, tag)  # last: a run without it was interrupted, and is made again
     client.set_terminated(run, "FINISHED", round(1000 * ended))
 
 

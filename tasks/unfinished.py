@@ -1,6 +1,7 @@
 """What runs and comparisons that are not finished have made: a list of each in the workspace, for `lmle gc` to heed."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from lmle_core.artefact import Reference
@@ -22,7 +23,11 @@ def finish(workspace: Path, name: str) -> None:
     (workspace / FOLDER / name).unlink(missing_ok=True)
 
 
-def unfinished(workspace: Path) -> list[Path]:
-    """The lists that are heeded; a line each for an artefact's digest."""
-    limit = time.time() - HEEDED
-    return [path for path in (workspace / FOLDER).glob("*") if path.stat().st_mtime > limit]
+def unfinished(workspace: Path) -> list[str]:
+    """What the lists say that are heeded: a line each for an artefact's digest."""
+    limit, found = time.time() - HEEDED, []
+    for path in (workspace / FOLDER).glob("*"):
+        with suppress(FileNotFoundError):  # its run has just been finished
+            if path.stat().st_mtime > limit:
+                found.append(path.read_text())
+    return found

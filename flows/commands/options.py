@@ -19,9 +19,20 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", metavar="SECTION.KEY=VALUE", help="Lay a value over the preset's; may be repeated."),
 ]
+chosen: list[Path] = []
+"""The command's `--workspace`, where it has one."""
+
+
+def _chosen(workspace: Path | None) -> Path | None:
+    chosen[:] = [workspace] if workspace is not None else []
+    return workspace
+
+
 Workspace = Annotated[
     Path | None,
-    typer.Option("--workspace", "-w", help="Where artefacts go; default LMLE_WORKSPACE, else ./workspace."),
+    typer.Option(
+        "--workspace", "-w", callback=_chosen, help="Where artefacts go; default LMLE_WORKSPACE, else ./workspace."
+    ),
 ]
 DataFolder = Annotated[
     str | None,

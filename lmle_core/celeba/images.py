@@ -128,7 +128,10 @@ def _open_images(directory: Path | UPath) -> ImageReader:
 def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, tuple[int, int]]]:
     with os.scandir(folder) as listing:
         for entry in listing:
-            status = entry.stat()
+            try:
+                status = entry.stat()
+            except FileNotFoundError:  # a link to nothing, or a copy in progress that was renamed
+                continue
             if stat.S_ISDIR(status.st_mode):
                 yield from _walk(folder / entry.name, f"{prefix}{entry.name}/")
             else:

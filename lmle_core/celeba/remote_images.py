@@ -25,7 +25,7 @@ class RemoteImages:
 
     def read(self, filename: str) -> bytes:
         """The bytes of one image file. Raises OSError."""
-        return self.fetch([filename])[filename]
+        return self.content(self.fetch([filename])[filename])
 
     def entries(self) -> dict[str, tuple[int, int]]:
         """For each object its size, and a number made from its checksum (ETag), or from its time of change."""
@@ -38,12 +38,24 @@ class RemoteImages:
         """A reader that fetches a window of these at a time."""
         return ReadAhead(self, {name: position for position, name in enumerate(filenames)}, filenames)
 
-    def fetch(self, filenames: Sequence[str]) -> dict[str, bytes]:
-        """The bytes of several image files at once. Raises OSError."""
+    def content(self, found: bytes | OSError) -> bytes:
+        """One of what `fetch` found. Raises LocationError where it is why there is nothing."""
+        with reaching(self.path):
+            if isinstance(found, OSError):
+                raise found
+        return found
+
+    def fetch(self, filenames: Sequence[str]) -> dict[str, bytes | OSError]:
+        """The bytes of several image files at once, or why one of them cannot be had. Raises LocationError."""
         places = [(self.path / name).path for name in filenames]
         with reaching(self.path):  # ranges without bounds: unlike `cat`, it takes names as they are, and asks once
-            contents: list[bytes] = self.path.fs.cat_ranges(places, None, None, on_error="raise")
-        return dict(zip(filenames, contents, strict=True))
+            contents: list[bytes | Exception] = self.path.fs.cat_ranges(places, None, None, on_error="return")
+            found: dict[str, bytes | OSError] = {}
+            for name, content in zip(filenames, contents, strict=True):
+                if not isinstance(content, bytes | FileNotFoundError | PermissionError):
+                    raise content
+                found[name] = content
+        return found
 
 
 @dataclass
@@ -53,7 +65,7 @@ class ReadAhead:
     images: RemoteImages
     positions: Mapping[str, int]
     filenames: Sequence[str]
-    _held: dict[str, bytes] = field(default_factory=dict)
+    _held: dict[str, bytes | OSError] = field(default_factory=dict)
 
     @property
     def path(self) -> UPath:
@@ -65,7 +77,7 @@ class ReadAhead:
         if filename not in self._held:
             start = self.positions[filename]
             self._held = self.images.fetch(self.filenames[start : start + WINDOW])
-        return self._held[filename]
+        return self.images.content(self._held[filename])
 
 
 def _stamp(name: str, info: Mapping[str, Any]) -> int:

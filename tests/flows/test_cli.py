@@ -132,6 +132,18 @@ def test_a_store_that_does_not_answer_is_told_at_once(
     assert time.perf_counter() - begun < 30  # where MLflow itself asks for minutes
 
 
+def test_a_full_disk_is_told_of_the_workspace_that_was_asked_for(
+    lmle: Lmle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr("flows.cli.is_full", lambda directory: not asked.append(directory))
+    monkeypatch.setattr("flows.commands.models._champions", lambda *_: 1 / 0)
+    assert f"the disk of {tmp_path / 'big'} is full" in lmle("champions", "--workspace", tmp_path / "big").err
+    assert f"the disk of {tmp_path / 'workspace'} is full" in lmle("champions").err
+    assert "found a URL" in lmle("champions", "--workspace", "s3://bucket/workspace").err
+    assert asked == [tmp_path / "big", tmp_path / "workspace"]
+
+
 def test_debug_shows_where(lmle: Lmle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LMLE_DEBUG", "1")
     assert "Traceback" in lmle("run", "-p", "dmeo").err

@@ -89,11 +89,23 @@ def test_mlflow_has_one_parent_and_a_child_for_each_method_and_seed(workspace: P
     assert "figures/differences.png" in {each.path for each in client.list_artifacts(parent, "figures")}
 
 
-def test_started_again_it_finds_everything_done(workspace: Path) -> None:
+def test_started_again_it_finds_everything_done_and_records_what_a_killed_one_had_begun_to(workspace: Path) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{workspace / 'mlflow.db'}")
+    home = client.get_experiment_by_name("lmle-comparisons")
+    assert home is not None
+    killed = next(each for each in client.search_runs([home.experiment_id]) if "lmle.experiment" in each.data.tags)
+    client.update_run(killed.info.run_id, status="RUNNING")
     marks = {path: path.stat().st_mtime_ns for path in workspace.glob("stages/*/*/COMMITTED.json")}
     ended = compare(workspace, "--methods", ",".join(COMPARED), "--seeds", "2")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert {path: path.stat().st_mtime_ns for path in workspace.glob("stages/*/*/COMMITTED.json")} == marks
+    found = client.search_runs([home.experiment_id])
+    assert [each.info.status for each in found] == ["FINISHED"] * 5
+    assert killed.info.run_id not in [each.info.run_id for each in found]
+    (again,) = [each for each in found if each.info.run_name == killed.info.run_name]
+    assert again.data.metrics == killed.data.metrics
 
 
 def test_an_unknown_method_is_refused_before_anything_is_done(tmp_path: Path) -> None:

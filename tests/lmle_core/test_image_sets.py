@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from upath import UPath
 
 from lmle_core.answers import Answers, read_errors
 from lmle_core.celeba.annotations import read_celeba
@@ -14,8 +15,10 @@ from lmle_core.classifier import Classifier
 from lmle_core.config import Data
 from lmle_core.image_sets import open_image_set
 from lmle_core.ingest import create_store, publish
+from lmle_core.location import locate
 from lmle_core.shards import ingest_shard
 from tests.lmle_core.celeba.small import names, write_small
+from tests.object_store import ObjectStore
 from tests.tasks.tiny_run import ATTRIBUTES, SIDE, make_run
 
 IMAGES = 20
@@ -70,6 +73,25 @@ def test_a_parts_file_has_nulls_and_a_reason_for_a_bad_image(
     assert table["Bald.prediction"].isna().tolist() == [row == 3 for row in range(7)]
     assert read_errors(tmp_path / "part.parquet") == (7, [(names(IMAGES)[3], answers.errors[3])])
     assert [file.name for file in tmp_path.iterdir()] == ["part.parquet"]
+
+
+def test_an_image_that_vanishes_has_a_reason_and_the_others_their_answers(
+    classifier: Classifier, tmp_path: Path, s3: ObjectStore
+) -> None:
+    directory = write_small(tmp_path / "files", images=4)
+    bucket = UPath("s3://vanishing")
+    bucket.mkdir()
+    bucket.fs.put(str(directory / "img_align_celeba"), f"{bucket.path}/photos", recursive=True)
+    (directory / "img_align_celeba" / "link.jpg").symlink_to(tmp_path / "nowhere")
+    for place in (directory, locate("s3://vanishing/photos")):
+        part = open_image_set(place).part(0, 4)
+        if isinstance(place, Path):
+            (place / "img_align_celeba" / names(4)[1]).unlink()
+        else:
+            (place / names(4)[1]).unlink()
+        answers = Answers.of(classifier, part)
+        assert set(answers.errors) == {1}
+        assert answers.errors[1].startswith("cannot be read: ")
 
 
 @pytest.mark.parametrize("other", [{"height": 16}, {"crop": "none"}])

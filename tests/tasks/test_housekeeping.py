@@ -75,9 +75,13 @@ def test_procedural_faces_stay_as_long_as_there_is_a_run(workspace: Path) -> Non
 def test_what_an_unfinished_run_has_made_stays_until_nobody_goes_on(workspace: Path) -> None:
     unused = workspace / "stores" / f"{digest_of('unused')}.zarr"
     note(workspace, "study", Reference("ingest", str(unused), digest_of("unused")))
-    assert unused not in [each.path for each in removable(workspace, older=-HOUR)]
+    training = workspace / "stages" / "train" / f"{digest_of('t')}.partial"
+    _age(training, HEEDED / 2)
+    left = [each.path for each in removable(workspace, older=-HOUR)]
+    assert unused not in left and training not in left
     _age(workspace / "unfinished", HEEDED)
-    assert unused in [each.path for each in removable(workspace, older=-HOUR)]
+    left = [each.path for each in removable(workspace, older=-HOUR)]
+    assert unused in left and training in left
     note(workspace, "study", Reference("ingest", str(unused), digest_of("unused")))
     finish(workspace, "study")
     assert unused in [each.path for each in removable(workspace, older=-HOUR)]
