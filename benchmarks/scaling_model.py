@@ -189,6 +189,8 @@ def limits(machine: Machine) -> list[Limit]:
         "labels, int8": (a, 0, machine.driver, "driver"),
         "quintuplets of `table` mode": (half * a * 42, 0, machine.driver, "driver"),
         "mapped chunks of the image store": (1 / CONFIG.data.shard, 0, machine.maps, "process"),
+        "calibration of the rule, on a tenth for validation": (672, 0, machine.driver, "driver"),
+        "resamples of a tenth for test, a rival": (160, 0, machine.driver, "driver"),
         "file names": (67, 0, machine.driver, "driver"),
         "one attribute's embeddings in exact mining": (half * 4 * d, 0, machine.device, "GPU"),
         "images on disk": (PIXELS, 0, None, "shared storage"),

@@ -46,11 +46,16 @@ LIMITS = {
     "clusters of a round, int32, and their copies": (
         "Slots leave the workers once, after the last pass, and not in each"
     ),
-    "labels, int8": "A worker gets those of its blocks alone",
+    "labels, int8": "Workers that need pixels read none, k-means sends each those of its blocks",
     "quintuplets of `table` mode": "`quintuplets.subset` makes them fewer; `batch` mode, the default, has none",
     "mapped chunks of the image store": (
-        "`data.shard` up to 8,192 makes them eight times fewer; or a higher `vm.max_map_count`"
+        "`data.shard` up to 8,192 makes them eight times fewer; or a higher `vm.max_map_count`. Each is an open file, "
+        "too: a process raises its limit to the hard one, and is refused beyond it"
     ),
+    "calibration of the rule, on a tenth for validation": (
+        "Nothing yet: a smaller validation split, since what it fits are A × C + 2 numbers"
+    ),
+    "resamples of a tenth for test, a rival": "Nothing yet: a smaller test split, or `evaluation.bootstrap=0`",
     "file names": "A task carries the number of its shard, and no names",
     "one attribute's embeddings in exact mining": "One attribute at a time; `quintuplets.subset` makes them fewer",
     "images on disk": "Whole chunks, read by path and mapped, never sent",

@@ -5,8 +5,10 @@ raw pixels, valid zarr and mappable at once. Reading through the map skips zarr,
 verified when the store is published and by `ImageStore.verify`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import resource
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +22,8 @@ from lmle_core.celeba.layout import DataError, enumerate_names
 FORMAT = "lmle-images/1"
 QUARANTINE = "quarantine.json"
 CHECKSUM_BYTES, DIGEST_BYTES = 4, 16
+OTHER_FILES = 256
+"""That a process has open beside the chunks of a store."""
 TRAIN, VALID, TEST, QUARANTINED = 0, 1, 2, -1
 
 
@@ -27,16 +31,12 @@ TRAIN, VALID, TEST, QUARANTINED = 0, 1, 2, -1
 class ImageStore:
     """A published image store: N images, A attributes. Pickles as its path.
 
+    What it has of each image beside the pixels is read when it is asked for: who needs pixels alone reads no names.
+
     Attributes:
         path: the group's directory.
         images: the zarr array, shape (N, 3, H, W), uint8, RGB; `block` and `gather` read it faster.
         attributes: A names.
-        labels: class of each image and attribute, shape (N, A), int8.
-        split: shape (N,), int8: 0 train, 1 valid, 2 test, -1 quarantined, whose pixels are zeros.
-        identity: shape (N,), int32, or None.
-        landmarks: shape (N, 10), int16, in pixels of the source image, or None.
-        clean_labels: as `labels`, before label noise, or None.
-        filenames: N names.
         digest: identifies the content: pixels, names, labels, split and geometry.
         shard: images in a chunk.
         crop: as in `lmle_core.decode.Geometry`.
@@ -47,17 +47,12 @@ class ImageStore:
     path: Path
     images: zarr.Array[Any] = field(repr=False)
     attributes: tuple[str, ...]
-    labels: np.ndarray = field(repr=False)
-    split: np.ndarray = field(repr=False)
-    identity: np.ndarray | None = field(repr=False)
-    landmarks: np.ndarray | None = field(repr=False)
-    clean_labels: np.ndarray | None = field(repr=False)
-    filenames: Sequence[str] = field(repr=False)
     digest: str
     shard: int
     crop: str
     decoder: str
     folders: tuple[tuple[str, int], ...]
+    _group: zarr.Group = field(repr=False)
     _chunks: tuple[np.ndarray, ...] = field(repr=False)
 
     @classmethod
@@ -66,7 +61,7 @@ class ImageStore:
 
         Raises:
             DataError: if there is no published store, or a chunk is missing or has a wrong size (zarr would read a
-                missing chunk as zeros).
+                missing chunk as zeros), or there are more chunks than files may be open.
         """
         path = Path(path)
         try:
@@ -78,28 +73,53 @@ class ImageStore:
             raise DataError(f"{path}: expected an image store of format {FORMAT}, found {about.get('format')!r}")
         if "digest" not in about:
             raise DataError(f"{path}: the store was not published, its ingestion was interrupted; run it again")
-        images = array(group, "images")
+        images, *_ = [array(group, name) for name in ("images", "attributes", "split", "filename")]
         shard = images.chunks[0]
         return cls(
             path=path,
             images=images,
             attributes=tuple(str(name) for name in about["attributes"]),  # type: ignore[union-attr]
-            labels=_whole(group, "attributes"),
-            split=_whole(group, "split"),
-            identity=_whole(group, "identity") if "identity" in group else None,
-            landmarks=_whole(group, "landmarks") if "landmarks" in group else None,
-            clean_labels=_whole(group, "clean_attributes") if "clean_attributes" in group else None,
-            filenames=[str(name) for name in array(group, "filename")[:]],  # type: ignore[union-attr]
             digest=str(about["digest"]),
             shard=shard,
             crop=str(about["crop"]),
             decoder=str(about.get("decoder", "")),
             folders=folders_of(about),
+            _group=group,
             _chunks=_map_chunks(path, images.shape, shard),
         )
 
     def __reduce__(self) -> tuple[Callable[[Path], Self], tuple[Path]]:
         return type(self).open, (self.path,)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Class of each image and attribute, shape (N, A), int8."""
+        return _whole(self._group, "attributes")
+
+    @cached_property
+    def split(self) -> np.ndarray:
+        """Shape (N,), int8: 0 train, 1 valid, 2 test, -1 quarantined, whose pixels are zeros."""
+        return _whole(self._group, "split")
+
+    @cached_property
+    def identity(self) -> np.ndarray | None:
+        """Whose face each is, shape (N,), int32, or None."""
+        return _whole(self._group, "identity") if "identity" in self._group else None
+
+    @cached_property
+    def landmarks(self) -> np.ndarray | None:
+        """Shape (N, 10), int16, in pixels of the source image, or None."""
+        return _whole(self._group, "landmarks") if "landmarks" in self._group else None
+
+    @cached_property
+    def clean_labels(self) -> np.ndarray | None:
+        """As `labels`, before label noise, or None."""
+        return _whole(self._group, "clean_attributes") if "clean_attributes" in self._group else None
+
+    @cached_property
+    def filenames(self) -> list[str]:
+        """N names."""
+        return [str(name) for name in array(self._group, "filename")[:]]  # type: ignore[union-attr]
 
     @property
     def n(self) -> int:
@@ -146,11 +166,11 @@ class ImageStore:
 
     def stamps(self) -> np.ndarray:
         """What identified each image file without reading it, shape (N, 2), int64: see `CelebA.stamps`."""
-        return _whole(zarr.open_group(self.path, mode="r", zarr_format=3), "stamp")
+        return _whole(self._group, "stamp")
 
     def source_digests(self) -> np.ndarray:
         """The first 16 bytes of each image file's SHA-256, shape (N, 16), uint8; zeros where it could not be read."""
-        return _whole(zarr.open_group(self.path, mode="r", zarr_format=3), "source_digest")
+        return _whole(self._group, "source_digest")
 
     def verify(self) -> None:
         """Read all chunks through zarr, which verifies their checksums. Raises DataError that names the damaged one."""
@@ -211,7 +231,21 @@ def _map_chunks(path: Path, shape: tuple[int, ...], shard: int) -> tuple[np.ndar
             f"{path}: chunks are missing or not {expected} bytes: {enumerate_names(wrong)}; remove the store and run "
             "ingestion again"
         )
+    _allow_open(len(files), path)
     return tuple(map_chunk(file, (shard, *shape[1:])) for file in files)
+
+
+def _allow_open(files: int, path: Path) -> None:
+    """Let this process have so many files open, since a mapped one is. Raises DataError where the system does not."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = hard == resource.RLIM_INFINITY
+    if not unlimited and files + OTHER_FILES > hard:
+        raise DataError(
+            f"{path}: its {files} chunks are more files than a process may have open here ({hard}): raise the limit "
+            "(ulimit -Hn, LimitNOFILE), or ingest with a larger data.shard"
+        )
+    if files + OTHER_FILES > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _whole(group: zarr.Group, name: str) -> np.ndarray:

@@ -136,7 +136,12 @@ def test_a_full_disk_is_told_of_the_workspace_that_was_asked_for(
     lmle: Lmle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked: list[Path] = []
-    monkeypatch.setattr("flows.cli.is_full", lambda directory: not asked.append(directory))
+
+    def full(directory: Path) -> bool:
+        asked.append(directory)
+        return True
+
+    monkeypatch.setattr("flows.cli.is_full", full)
     monkeypatch.setattr("flows.commands.models._champions", lambda *_: 1 / 0)
     assert f"the disk of {tmp_path / 'big'} is full" in lmle("champions", "--workspace", tmp_path / "big").err
     assert f"the disk of {tmp_path / 'workspace'} is full" in lmle("champions").err

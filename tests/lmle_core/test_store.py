@@ -2,6 +2,8 @@
 
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +112,23 @@ def test_a_short_chunk_is_an_error(copy: Path) -> None:
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(DataError, match="images/c/2/0/0/0"):
         ImageStore.open(copy)
+
+
+OPENED = """
+import resource, sys
+from lmle_core.store import ImageStore
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, int(sys.argv[2])))
+print(ImageStore.open(sys.argv[1]).block(0, 40).sum(), resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+def test_more_chunks_than_files_may_be_open_are_opened_or_refused_with_the_limit(published: Path) -> None:
+    def opened(most: int) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-c", OPENED, str(published), str(most)]
+        return subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+
+    assert opened(1024).stdout == f"{ImageStore.open(published).block(0, IMAGES).sum()} (1024, 1024)\n"
+    assert "its 3 chunks are more files than a process may have open here (256): raise the limit" in opened(256).stderr
 
 
 def test_verification_finds_a_flipped_bit(copy: Path) -> None:

@@ -246,7 +246,9 @@ def test_one_attribute_of_many_classes_trains_on_class_equal_batches(
 def _replaced(store: ImageStore, labels: np.ndarray, attributes: tuple[str, ...]) -> ImageStore:
     from dataclasses import replace
 
-    return replace(store, labels=labels, attributes=attributes)
+    changed = replace(store, attributes=attributes)
+    vars(changed)["labels"] = labels
+    return changed
 
 
 @pytest.mark.parametrize("kind", ["pca", "identity", "torchvision"])
