@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lmle_core.clusters import Clusters
 from lmle_core.config import Loss
 
 type Margin = float | NDArray[np.float32]
@@ -74,6 +75,38 @@ def margins_of(loss: Loss, class_sizes: ArrayLike, cluster_size: float | ArrayLi
     if loss.margins is not None:
         return Margins(*loss.margins)
     return geometric_margins(class_sizes, cluster_size, loss.sphere_share, loss.squared)
+
+
+def margin_table(labels: NDArray[np.integer], clusters: Clusters, classes: int, loss: Loss) -> NDArray[np.float32]:
+    """Margins g1, g2, g3 of the anchors of each class of each attribute, float32 (3, A, C), in the distance's units.
+
+    Args:
+        labels: (n, A), of the training images.
+        clusters: of them, of this round.
+        classes: C.
+        loss: its margins.
+    """
+    sizes = np.stack([(labels == c).sum(0) for c in range(classes)], axis=1)
+    numbers = np.stack([(clusters.centroid_class == c).sum(1) for c in range(classes)], axis=1)
+    margins = margins_of(loss, sizes, sizes / np.maximum(numbers, 1))
+    return np.stack(
+        [np.broadcast_to(np.float32(margin), sizes.shape) for margin in (margins.g1, margins.g2, margins.g3)]
+    )
+
+
+def hinge_of_equal_distances(labels: NDArray[np.integer], clusters: Clusters, classes: int, loss: Loss) -> float | None:
+    """g1 + g2 + g3, the mean over all anchors: what the hinge is where all distances are equal. None for other losses.
+
+    Args:
+        labels: as of `margin_table`.
+        clusters: likewise.
+        classes: likewise.
+        loss: of the rounds.
+    """
+    if loss.kind != "hinge":
+        return None
+    sums = margin_table(labels, clusters, classes, loss).astype(np.float64).sum(0)  # (A, C)
+    return float(sums[np.arange(labels.shape[1]), labels].mean())
 
 
 def _chord(angle: NDArray[np.float64], squared: bool) -> NDArray[np.float64]:

@@ -95,7 +95,7 @@ def publish(directory: Path, run: str, parts: Parts, config: Config, code: str, 
         parts.features,
         index,
         predictions,
-        config.loss.ceiling,
+        summary["rounds"][-1]["equal_distances"],
     )
     write_report(directory / "report.html", summary, figures, command)
 

@@ -12,7 +12,7 @@ from lmle_core.store import ImageStore
 from tasks.stage import stage
 
 VIEW = ("seed", "evaluation.bootstrap")
-HEALTH_VIEW = ("loss.squared",)
+HEALTH_VIEW = tuple(f"loss.{key}" for key in ("kind", "squared", "margins", "sphere_share"))
 
 
 @stage("health", "lmle_core.evaluation")
@@ -32,7 +32,7 @@ def health(
     before = Clusters.load(Path(previous.path)) if previous else None
     found = assess(
         ImageStore.open(store.path), Path(features.path), Clusters.load(Path(clusters.path)), before, curves, number,
-        squared=config.loss.squared,
+        config.loss,
     )  # fmt: skip
     (directory / "health.json").write_text(json.dumps(found, indent=1))
 

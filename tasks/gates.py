@@ -22,6 +22,7 @@ from lmle_core.store import TEST, TRAIN, VALID, ImageStore
 from lmle_core.training import iterations_of_a_round
 from lmle_core.training_profile import TrainingProfile
 from tasks.mlflow_store import answering_uri, connect
+from tasks.progress import say
 
 FEW = 20
 """Iterations in a round; with fewer, a network hardly moves."""
@@ -175,18 +176,18 @@ def check_champion(champion: Reference, store: Reference, config: Config) -> Non
 
 
 def check_health(health: Reference, config: Config) -> None:
-    """Raise Collapse where an attribute's embedding has collapsed in a round."""
+    """Raise Collapse where an attribute's embedding has collapsed in a round; warn of a hinge that teaches nothing."""
     found = json.loads((Path(health.path) / "health.json").read_text())
-    ceiling = config.loss.ceiling
-    refuse_collapse(
-        np.array(list(found["spreads"].values())),
-        list(found["spreads"]),
-        config.evaluation.least_spread,
-        sum(value for name, value in found["loss"].items() if name.startswith("header"))
-        if ceiling is not None
-        else None,
-        ceiling,
-    )
+    ceiling = found["equal_distances"]
+    hinge = None if ceiling is None else sum(v for name, v in found["loss"].items() if name.startswith("header"))
+    spreads = found["spreads"]
+    refuse_collapse(np.array(list(spreads.values())), list(spreads), config.evaluation.least_spread, hinge, ceiling)
+    if hinge is not None and hinge >= ceiling:
+        say(
+            f"{'warning':<12} round {found['round']} ends with the hinge at {hinge:.3f}, and equal distances leave it "
+            f"at g1 + g2 + g3 = {ceiling:.3f}: nothing is learnt from it yet; train for longer, or over fewer "
+            "candidates (quintuplets.positives, quintuplets.impostors)"
+        )
 
 
 def check_quality(run: Reference, config: Config) -> None:

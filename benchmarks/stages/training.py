@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from benchmarks.measure import Bench, Side
 from benchmarks.sample import Sample
 from lmle_core.device import DeviceImages
+from lmle_core.margins import margin_table
 from lmle_core.network import Network
 from lmle_core.optimise import make_optimiser
 from lmle_core.prior import augmented
 from lmle_core.sampling import make_sampler
 from lmle_core.store import TRAIN
-from lmle_core.training import batch_objective, margin_table
+from lmle_core.training import batch_objective
 from lmle_core.training.context import Round
 
 PEER_STEPS = 2
@@ -37,7 +38,7 @@ def prepare(sample: Sample, images: int) -> Bench:
         cluster_class=torch.from_numpy(clusters.centroid_class.astype(np.int64)).to(device),
         shares=torch.full((attributes, classes), 0.5, device=device),
         costs=torch.ones(attributes, classes, device=device),
-        margins=torch.from_numpy(margin_table(store.labels[rows], clusters, classes, config)).to(device),
+        margins=torch.from_numpy(margin_table(store.labels[rows], clusters, classes, config.loss)).to(device),
         config=config,
         seed=(config.seed, 5, 1),
     )

@@ -155,11 +155,6 @@ class Loss(Section):
             raise ValueError("embedding_weight and bce_weight are both 0: nothing would be trained")
         return self
 
-    @property
-    def ceiling(self) -> float | None:
-        """g1 + g2 + g3, where equal distances leave the hinge; None for other losses, and for geometric margins."""
-        return sum(self.margins) if self.kind == "hinge" and self.margins is not None else None
-
 
 class Training(Section):
     """Rounds of training."""

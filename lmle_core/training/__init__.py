@@ -5,7 +5,6 @@ from lmle_core.training.round import (
     images_of_a_batch,
     images_seen,
     iterations_of_a_round,
-    margin_table,
     train_round,
 )
 from lmle_core.training.rounds import train_rounds
@@ -16,7 +15,6 @@ __all__ = [
     "images_of_a_batch",
     "images_seen",
     "iterations_of_a_round",
-    "margin_table",
     "mine_quintuplets",
     "mining_subset",
     "train_round",

@@ -13,7 +13,7 @@ from lmle_core.config import Config
 from lmle_core.device import DeviceImages
 from lmle_core.distributed.ranks import writes
 from lmle_core.losses import class_costs
-from lmle_core.margins import margins_of
+from lmle_core.margins import margin_table
 from lmle_core.network import load_network, save_network
 from lmle_core.odds import class_shares
 from lmle_core.optimise import CHECKPOINT, Objective, Schedule, Trained, optimise
@@ -81,7 +81,7 @@ def train_round(
         cluster_class=torch.from_numpy(clusters.centroid_class.astype(np.int64)).to(device),
         shares=torch.from_numpy(class_shares(labels, classes)).float().to(device),
         costs=costs.to(device),
-        margins=torch.from_numpy(margin_table(labels, clusters, classes, config)).to(device),
+        margins=torch.from_numpy(margin_table(labels, clusters, classes, config.loss)).to(device),
         config=config,
         seed=seed,
     )
@@ -145,16 +145,6 @@ def images_seen(config: Config, images: int, *, rounds: bool = True) -> int:
     if not rounds:
         return prior
     return prior + config.training.rounds * iterations_of_a_round(images, config) * images_of_a_batch(config)
-
-
-def margin_table(labels: np.ndarray, clusters: Clusters, classes: int, config: Config) -> np.ndarray:
-    """Margins g1, g2, g3 of the anchors of each class of each attribute, float32 (3, A, C), in the distance's units."""
-    sizes = np.stack([(labels == c).sum(0) for c in range(classes)], axis=1)
-    numbers = np.stack([(clusters.centroid_class == c).sum(1) for c in range(classes)], axis=1)
-    margins = margins_of(config.loss, sizes, sizes / np.maximum(numbers, 1))
-    return np.stack(
-        [np.broadcast_to(np.float32(margin), sizes.shape) for margin in (margins.g1, margins.g2, margins.g3)]
-    )
 
 
 def _multiple(every: int, config: Config) -> int:

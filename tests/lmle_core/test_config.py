@@ -62,20 +62,6 @@ def test_settings_that_contradict_each_other_are_refused(settings: list[str], me
         load_config(None, settings)
 
 
-@pytest.mark.parametrize(
-    ("settings", "ceiling"),
-    [
-        ([], 0.8),
-        (["loss.margins=[0.1, 0.1, 0.3]"], 0.5),
-        (["loss.margins=null"], None),
-        (["loss.kind=softmax-ratio"], None),
-    ],
-)
-def test_only_a_hinge_of_given_margins_has_a_ceiling(settings: list[str], ceiling: float | None) -> None:
-    found = load_config(None, settings).loss.ceiling
-    assert found == (None if ceiling is None else pytest.approx(ceiling))
-
-
 def test_presets_come_by_name_or_path(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="unknown preset 'dem'; did you mean 'demo'"):
         load_config("dem")

@@ -13,6 +13,7 @@ from lmle_core.device import DeviceImages
 from lmle_core.features import Features, extract, load_encoder
 from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
+from lmle_core.margins import hinge_of_equal_distances, margin_table
 from lmle_core.network import (
     Network,
     NetworkSpec,
@@ -27,7 +28,6 @@ from lmle_core.prior import forwarded, make_prior, starting_network
 from lmle_core.store import TRAIN, ImageStore
 from lmle_core.training import (
     iterations_of_a_round,
-    margin_table,
     mine_quintuplets,
     mining_subset,
     train_round,
@@ -211,11 +211,17 @@ def test_the_starting_network_goes_on_with_a_champions_heads_where_they_fit(tmp_
 @pytest.mark.parametrize("classes", [2, 3])
 def test_margins_of_each_class_by_hand_and_from_geometry(small: Config, clusters: Clusters, classes: int) -> None:
     labels = np.stack([np.arange(90) % classes] * 3, axis=1)
-    by_hand = margin_table(labels, clusters, classes, small)
+    by_hand = margin_table(labels, clusters, classes, small.loss)
     assert by_hand.shape == (3, 3, classes)
     assert by_hand[:, 0, 0] == pytest.approx([0.1, 0.2, 0.5])
-    geometric = margin_table(labels, clusters, classes, with_loss(small, loss={"margins": None, "sphere_share": 1.0}))
+    spherical = with_loss(small, loss={"margins": None, "sphere_share": 1.0}).loss
+    geometric = margin_table(labels, clusters, classes, spherical)
     assert geometric[2, 0, 0] == pytest.approx(2 * np.sin(np.pi / classes), rel=1e-5)
+    assert hinge_of_equal_distances(labels, clusters, classes, small.loss) == pytest.approx(0.8)
+    mean = np.mean([geometric[:, a, c].sum() for row in labels for a, c in enumerate(row)])
+    assert hinge_of_equal_distances(labels, clusters, classes, spherical) == pytest.approx(mean)
+    other = with_loss(small, loss={"kind": "softmax-ratio"}).loss
+    assert hinge_of_equal_distances(labels, clusters, classes, other) is None
 
 
 def test_iterations_count_the_images_seen(small: Config) -> None:

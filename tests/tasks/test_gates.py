@@ -66,11 +66,24 @@ def test_an_attribute_with_one_class_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_a_collapse_stops_the_run_and_names_attributes_and_remedies(tmp_path: Path) -> None:
-    health = {"spreads": {"Bald": 0.03, "Male": 0.9}, "loss": {"header_1": 0.1, "header_2": 0.2, "header_3": 0.5}}
+    loss = {"header_1": 0.1, "header_2": 0.2, "header_3": 0.5}
+    health = {"round": 2, "spreads": {"Bald": 0.03, "Male": 0.9}, "loss": loss, "equal_distances": 0.8}
     (tmp_path / "health.json").write_text(json.dumps(health))
     with pytest.raises(Collapse, match=r"collapsed: .* found Bald 0.030\. The loss is 0.800, against g1 \+ g2 \+ g3"):
-        check_health(reference(tmp_path), load_config(None, ["loss.kind=hinge"]))
+        check_health(reference(tmp_path), Config())
     check_health(reference(tmp_path), load_config(None, ["evaluation.least_spread=0.02"]))
+
+
+def test_a_hinge_that_teaches_nothing_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "lmle")
+    health = {"round": 2, "spreads": {"Bald": 0.9}, "equal_distances": 0.8}
+    for header, told in ((0.5, 0), (0.71, 1)):
+        health["loss"] = {"bce": 0.3, "header_1": 0.1, "header_3": header}
+        (tmp_path / "health.json").write_text(json.dumps(health))
+        check_health(reference(tmp_path), Config())
+        assert len([line for line in caplog.messages if "round 2 ends with the hinge at 0.810" in line]) == told
+    (tmp_path / "health.json").write_text(json.dumps({**health, "equal_distances": None, "loss": {"class": 3.0}}))
+    check_health(reference(tmp_path), Config())
 
 
 def test_the_quality_gate_refuses_what_is_below_it(tmp_path: Path) -> None:
