@@ -88,7 +88,7 @@ class Stages:
         return self._do(prior.pca, store=store, config=self.config.view(*prior.PCA_VIEW))
 
     def bce(self, store: Reference) -> Reference:
-        """The BCE baseline: as many images seen as by the whole run."""
+        """The BCE baseline: as many images seen as by a whole run that starts from no other network."""
         epochs = prior.epochs_seen(self.config, store)
         return self._do(prior.bce, store=store, config=self.config.view(*prior.BCE_VIEW), epochs=epochs)
 
