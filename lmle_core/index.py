@@ -167,7 +167,7 @@ class CentroidIndex:
         Raises:
             ValueError: as of `classify`.
 
-        Source: `lmle_core.rule.large_margin_rule`.
+        Source: `lmle_core.rule.decide`.
 
         Corner cases: where rounding to float32 makes a lower class's score equal to the label's, the label's is the
         next larger number.

@@ -14,8 +14,8 @@ from lmle_core.clusters import cluster
 from lmle_core.index import CentroidIndex
 from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
-from lmle_core.rule import large_margin_rule
 from tests.lmle_core.kmeans.random_rows import random_rows
+from tests.lmle_core.large_margin import large_margin_rule
 
 NAMES = ("Bald", "Smiling", "Young")
 
