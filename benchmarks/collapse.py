@@ -21,6 +21,7 @@ from lmle_core.device import set_threads
 from lmle_core.experiment import configured
 from lmle_core.figures.style import GREY, INK, SERIES, legend_below, new_figure, save, tidy
 from lmle_core.health import spread
+from lmle_core.kmeans.seeding import cluster_counts
 from lmle_core.margins import margins_of
 from lmle_core.methods.catalogue import METHODS
 from lmle_core.store import TRAIN, VALID, ImageStore
@@ -100,10 +101,10 @@ def draw(record: Json) -> Figure:
 
 
 def _loss_of_equal_distances(store: ImageStore, config: Config) -> float:
-    """g1 + g2 + g3, meaned over attributes and classes, which the costs of classes make count the same."""
+    """g1 + g2 + g3, meaned over attributes and classes, which count the same by costs or by how anchors are drawn."""
     labels = store.labels[store.rows(TRAIN)]
     sizes = np.stack([(labels == c).sum(0) for c in (0, 1)], 1)
-    margins = margins_of(config.loss, sizes, np.minimum(config.cluster.size, sizes))
+    margins = margins_of(config.loss, sizes, sizes / cluster_counts(sizes, config.cluster.size, config.cluster.maximum))
     return float(sum(np.mean(each) for each in (margins.g1, margins.g2, margins.g3)))
 
 

@@ -96,14 +96,14 @@ def whole_run(source: Path, folder: Path, config: Config, stages: Stages) -> dic
             )  # fmt: skip
         if before is None:
             with stages.timed("health 0"):
-                assess(store, features, found, None, None, 0, config.loss)
+                assess(store, features, found, None, None, 0, config)
         after = _folder(folder / f"round-{number}")
         with stages.timed(f"training {number}"):
             trained = train_round(number, store, found, network, config, stages.device, after)
         network = after
         features = encode(network, "embeddings", str(number))
         with stages.timed(f"health {number}"):
-            assess(store, features, found, before, trained.curves, number, config.loss)
+            assess(store, features, found, before, trained.curves, number, config)
     logits = encode(network, "logits", "logits")
     indexes = {}
     for name, values, beside in (("index", features, logits), ("index of the prior", prior, None)):

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from lmle_core.balance import balances
 from lmle_core.clusters import Clusters
 from lmle_core.comparison.over_images import Pair, paired_over_images
-from lmle_core.config import Config, Loss
+from lmle_core.config import Config
 from lmle_core.features import Features
 from lmle_core.health import spread
 from lmle_core.index import CentroidIndex
@@ -51,7 +52,7 @@ def assess(
     previous: Clusters | None,
     curves: list[dict[str, float]] | None,
     number: int,
-    loss: Loss,
+    config: Config,
 ) -> dict[str, Any]:
     """The health of the features after a round, as JSON.
 
@@ -65,22 +66,24 @@ def assess(
         previous: the clusters of the round before, for the NMI.
         curves: of the round's training.
         number: of the round; 0 is the prior.
-        loss: that the rounds train on; the rule's distances are squared where its are.
+        config: of the run; the rule's distances are squared where the loss's are.
     """
     rows, classes = store.rows(TRAIN), class_count(store.labels)
     truth = store.labels[rows]
     means = warm_start(StoredRows(str(features), truth, rows), Start(clusters.assignment, clusters.centroid_class))
-    index = CentroidIndex.of(replace(clusters, centroids=means.values), classes, squared=loss.squared)
+    index = CentroidIndex.of(replace(clusters, centroids=means.values), classes, squared=config.loss.squared)
     valid = store.rows(VALID)
     labels, _ = _classify(index, features, valid)
     scores = score(store.labels[valid], labels, store.attributes, classes, bootstrap=0)
     spreads = spread(_blocks(features, valid))
     figures = _tail_means(curves or [])
+    even = balances(config, len(store.attributes))
+    equal = hinge_of_equal_distances(truth, clusters, classes, config.loss, balanced=even)
     return {
         "round": number,
         "loss": {name.removeprefix("loss_"): value for name, value in figures.items() if name.startswith("loss_")}
         or None,
-        "equal_distances": hinge_of_equal_distances(truth, clusters, classes, loss) if number else None,
+        "equal_distances": equal if number else None,
         "active_share": figures.get("active_share"),
         "spread": {"mean": _rounded(spreads.mean()), "least": _rounded(spreads.min())},
         "spreads": {name: _rounded(value) for name, value in _named(store.attributes, spreads).items()},

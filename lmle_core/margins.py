@@ -94,19 +94,24 @@ def margin_table(labels: NDArray[np.integer], clusters: Clusters, classes: int, 
     )
 
 
-def hinge_of_equal_distances(labels: NDArray[np.integer], clusters: Clusters, classes: int, loss: Loss) -> float | None:
-    """g1 + g2 + g3, the mean over all anchors: what the hinge is where all distances are equal. None for other losses.
+def hinge_of_equal_distances(
+    labels: NDArray[np.integer], clusters: Clusters, classes: int, loss: Loss, *, balanced: bool
+) -> float | None:
+    """g1 + g2 + g3, the mean over anchors: what the hinge is where all distances are equal. None for other losses.
 
     Args:
         labels: as of `margin_table`.
         clusters: likewise.
         classes: likewise.
         loss: of the rounds.
+        balanced: whether every class of an attribute has as many anchors, or each as many as it has images.
     """
     if loss.kind != "hinge":
         return None
     sums = margin_table(labels, clusters, classes, loss).astype(np.float64).sum(0)  # (A, C)
-    return float(sums[np.arange(labels.shape[1]), labels].mean())
+    sizes = np.stack([(labels == c).sum(0) for c in range(classes)], axis=1)
+    weights = (sizes > 0).astype(np.float64) if balanced else sizes
+    return float(np.average(sums, axis=1, weights=weights).mean())
 
 
 def _chord(angle: NDArray[np.float64], squared: bool) -> NDArray[np.float64]:

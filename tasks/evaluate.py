@@ -12,7 +12,9 @@ from lmle_core.store import ImageStore
 from tasks.stage import stage
 
 VIEW = ("seed", "evaluation.bootstrap")
-HEALTH_VIEW = tuple(f"loss.{key}" for key in ("kind", "squared", "margins", "sphere_share"))
+HEALTH_VIEW = (
+    "loss.kind", "loss.squared", "loss.margins", "loss.sphere_share", "quintuplets.mode", "training.sampler",
+)  # fmt: skip
 
 
 @stage("health", "lmle_core.evaluation")
@@ -32,7 +34,7 @@ def health(
     before = Clusters.load(Path(previous.path)) if previous else None
     found = assess(
         ImageStore.open(store.path), Path(features.path), Clusters.load(Path(clusters.path)), before, curves, number,
-        config.loss,
+        config,
     )  # fmt: skip
     (directory / "health.json").write_text(json.dumps(found, indent=1))
 

@@ -9,7 +9,7 @@ from scipy.special import softmax
 
 from lmle_core import evaluation
 from lmle_core.clusters import cluster
-from lmle_core.config import Config, Loss
+from lmle_core.config import Config
 from lmle_core.evaluation import Rival, assess, evaluate
 from lmle_core.features import Features
 from lmle_core.health import spread
@@ -90,7 +90,7 @@ def test_blocks_of_any_size_give_the_answers_of_all_rows_at_once(
             accuracy = scores["baselines"][name]["attributes"][attribute]["total_accuracy"]
             assert accuracy == pytest.approx(right[:, a].mean(), abs=1e-6)
 
-    health = assess(store, features, found, None, None, 0, Loss())
+    health = assess(store, features, found, None, None, 0, Config())
     spreads = spread([values[valid]])
     assert [health["spreads"][name] for name in store.attributes] == pytest.approx(
         list(np.broadcast_to(spreads, 3)), abs=2e-6

@@ -217,11 +217,24 @@ def test_margins_of_each_class_by_hand_and_from_geometry(small: Config, clusters
     spherical = with_loss(small, loss={"margins": None, "sphere_share": 1.0}).loss
     geometric = margin_table(labels, clusters, classes, spherical)
     assert geometric[2, 0, 0] == pytest.approx(2 * np.sin(np.pi / classes), rel=1e-5)
-    assert hinge_of_equal_distances(labels, clusters, classes, small.loss) == pytest.approx(0.8)
-    mean = np.mean([geometric[:, a, c].sum() for row in labels for a, c in enumerate(row)])
-    assert hinge_of_equal_distances(labels, clusters, classes, spherical) == pytest.approx(mean)
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_the_hinge_of_equal_distances_is_the_mean_of_the_anchors_margins(
+    small: Config, clusters: Clusters, balanced: bool
+) -> None:
+    labels = np.stack([np.arange(90) % 5 // 4] * 3, axis=1)  # 1 in 5
+    spherical = with_loss(small, loss={"margins": None, "sphere_share": 1.0}).loss
     other = with_loss(small, loss={"kind": "softmax-ratio"}).loss
-    assert hinge_of_equal_distances(labels, clusters, classes, other) is None
+    by_hand, geometric, none = (
+        hinge_of_equal_distances(labels, clusters, 2, loss, balanced=balanced)
+        for loss in (small.loss, spherical, other)
+    )
+    assert by_hand == pytest.approx(0.8)
+    assert none is None
+    sums = margin_table(labels, clusters, 2, spherical).sum(0)
+    anchors = [sums[a, c] for row in labels for a, c in enumerate(row)]
+    assert geometric == pytest.approx(sums.mean() if balanced else np.mean(anchors))
 
 
 def test_iterations_count_the_images_seen(small: Config) -> None:
