@@ -2,10 +2,9 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 from benchmarks.study_records import StudyRecord
-from benchmarks.study_tables import trials_table
+from benchmarks.study_tables import setting_text, trials_table
 from lmle_core.comparison.wording import seeds_text, title
 from lmle_core.methods.catalogue import METHODS
 from lmle_core.methods.titles import TITLES
@@ -113,7 +112,7 @@ def seen_seeds(record: StudyRecord) -> str:
 
 def _budget(record: StudyRecord) -> str:
     """Settings of a study, and how many images a training sees."""
-    settings = ", ".join(f"`{key}` {_value(value)}" for key, value in record.settings.items())
+    settings = ", ".join(f"`{key}` {setting_text(value)}" for key, value in record.settings.items())
     last = list(record.comparisons.values())[-1]
     seen = {standing.key[0]: standing.images_seen for standing in last.comparison.standings}
     usual = Counter(seen.values()).most_common(1)[0][0]
@@ -138,7 +137,3 @@ def _trainings(record: StudyRecord) -> tuple[int, float]:
             number += made
             hours += made * each / 3600
     return number, hours
-
-
-def _value(value: Any) -> str:
-    return " and ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -8,8 +8,8 @@ from benchmarks.claims import Ahead, Claim, Finding, strongest, verdict
 from benchmarks.goals import claims
 from benchmarks.study_records import Measured
 from lmle_core.comparison import Difference, Estimate, Key, Standing, paired
-from lmle_core.comparison.tables import COLUMNS
-from lmle_core.comparison.wording import markdown_table, percent, seeds_text, signed, signed_interval, title
+from lmle_core.comparison.tables import COLUMNS, clean_accuracy, difference_cells, wins_text
+from lmle_core.comparison.wording import markdown_table, percent, seeds_text, signed, title
 from lmle_core.methods.catalogue import METHODS
 from lmle_core.methods.titles import RULE_TITLES, TITLES
 from lmle_core.studies import ABLATIONS
@@ -170,7 +170,7 @@ def scores_table(measured: Measured) -> str:
                 _emphasised(each.key, measured),
                 title(each.key[1], TITLES),
                 percent(each.scores["balanced_accuracy"]),
-                percent(_clean(each)),
+                percent(clean_accuracy(each)),
                 *(percent(each.scores[measure], interval=False) for measure in _MEASURES),
                 f"{each.seconds.mean:,.0f} s",
             ]
@@ -201,15 +201,13 @@ def differences_table(measured: Measured) -> str:
     for each in own_or_best(measured):
         if each.difference is None or each.key[0] == measured.comparison.reference[0]:
             continue
-        wins = each.difference.wins
-        counts = f"{wins.won} ({wins.clearly_won}) / {wins.lost} ({wins.clearly_lost}) / {wins.even}"
         rows.append(
             [
                 title(each.key[0], TITLES),
                 title(each.key[1], TITLES),
-                *_ends(each.difference),
+                *difference_cells(each.difference),
                 signed(_over_seeds(each.difference_clean)),
-                counts if several else "",
+                wins_text(each.difference.wins) if several else "",
                 signed(each.difference.against_imbalance, scale=1),
             ]
         )
@@ -233,7 +231,7 @@ def parts_table(measured: Measured) -> str:
             [
                 name,
                 percent(each.scores["balanced_accuracy"]),
-                *_ends(each.difference),
+                *difference_cells(each.difference),
                 signed(_over_seeds(each.difference_clean)),
                 "" if each.spread is None else f"{each.spread.mean:.2f}",
                 f"{each.seconds.mean:,.0f} s",
@@ -269,20 +267,17 @@ def _validations(trials: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key.rpartition('.')[2]} {_value(value)}" for key, value in settings.items())
+    return ", ".join(f"{key.rpartition('.')[2]} {setting_text(value)}" for key, value in settings.items())
 
 
-def _value(value: Any) -> str:
+def setting_text(value: Any) -> str:
+    """A setting's value; of a list, its members."""
     return " and ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _emphasised(key: Key, measured: Measured) -> str:
     text = title(key[0], TITLES)
     return f"**{text}**" if key == measured.comparison.reference else text
-
-
-def _clean(standing: Standing) -> Estimate | None:
-    return None if standing.clean is None else standing.clean["balanced_accuracy"]
 
 
 def _over_seeds(difference: Difference | None) -> Estimate | None:
@@ -292,9 +287,3 @@ def _over_seeds(difference: Difference | None) -> Estimate | None:
 def _worth(standing: Standing) -> float:
     """Of the difference; infinite for the reference, which is shown first."""
     return float("inf") if standing.difference is None else standing.difference.over_seeds.mean
-
-
-def _ends(difference: Difference | None) -> tuple[str, str]:
-    if difference is None:
-        return "", ""
-    return signed(difference.over_seeds), signed_interval(difference.over_images)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import zarr
 
 from lmle_core.artefact import digest_of
 from lmle_core.celeba.images import ARCHIVE, FOLDER, FolderImages, ImageReader, open_images
@@ -141,8 +140,7 @@ class StoredImages:
 
     def check(self, classifier: Classifier) -> None:
         """Raise DataError where images were stored in another size or cropped in another way than the model's."""
-        crop = zarr.open_group(self.store.path, mode="r").attrs["crop"]
-        found, wanted = (*self.store.shape, crop), (*classifier.shape, classifier.data.crop)
+        found, wanted = (*self.store.shape, self.store.crop), (*classifier.shape, classifier.data.crop)
         if found != wanted:
             raise DataError(
                 f"{self.store.path}: the model takes images (3, H, W) and crop {wanted}, and these were stored as "

@@ -1,6 +1,6 @@
 """Scores of a classifier of imbalanced labels: recall of each class, balanced accuracy, and bootstrap intervals."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Self
@@ -153,7 +153,6 @@ def score(
     bootstrap: int = 1000,
     seed: int = 0,
     groups: np.ndarray | None = None,
-    near_random: Collection[str] = NEAR_RANDOM,
 ) -> Scores:
     """Score predictions, attribute by attribute and over all.
 
@@ -165,7 +164,6 @@ def score(
         bootstrap: resamples of the n images for the intervals; 0: none.
         seed: of the resamples; the same seed and n draw the same images for every classifier.
         groups: (n,), whose image each is, where the resamples are to draw people and not images.
-        near_random: attributes left out of `mean_without_near_random`.
 
     Raises:
         ValueError: for arrays that disagree, a class out of range, no image, or no attribute with two classes.
@@ -206,7 +204,7 @@ def score(
         )
         for a, name in enumerate(attributes)
     )
-    return _overall(each, interval, near_random)
+    return _overall(each, interval)
 
 
 def _check(labels: np.ndarray, predictions: np.ndarray, attributes: Sequence[str], n_classes: int) -> None:
@@ -227,10 +225,10 @@ def _check(labels: np.ndarray, predictions: np.ndarray, attributes: Sequence[str
             )
 
 
-def _overall(each: tuple[AttributeScores, ...], interval: Interval | None, near_random: Collection[str]) -> Scores:
+def _overall(each: tuple[AttributeScores, ...], interval: Interval | None) -> Scores:
     counted = [scores for scores in each if scores.balanced_accuracy is not None]
     balanced = {s.attribute: s.balanced_accuracy for s in counted if s.balanced_accuracy is not None}
-    others = [value for name, value in balanced.items() if name not in near_random]
+    others = [value for name, value in balanced.items() if name not in NEAR_RANDOM]
     recalls = [[r for r in column if r is not None] for column in zip(*(s.recall for s in counted), strict=True)]
     return Scores(
         images=sum(each[0].support),

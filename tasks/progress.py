@@ -13,10 +13,10 @@ def say(message: str) -> None:
     LOGGER.info(message)
 
 
-def stage_ended(stage: str, *, found: bool, seconds: float = 0.0, detail: str = "") -> None:
+def stage_ended(stage: str, *, found: bool, seconds: float = 0.0) -> None:
     """Say that a stage has its artefact: made anew in so many seconds, or found done."""
     how = "found done" if found else f"done in {seconds:.1f} s"
-    LOGGER.info(f"{stage:<12} {how}{f'  ({detail})' if detail else ''}", extra={"stage": stage, "found": found})
+    LOGGER.info(f"{stage:<12} {how}", extra={"stage": stage, "found": found})
 
 
 @dataclass

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from infra.processes import free_ports
 
 PORTS = (
     "master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc",
@@ -58,7 +59,7 @@ def serve(directory: Path) -> Iterator[ObjectStore]:
         _identity("guest", [f"Read:{PUBLIC}", f"List:{PUBLIC}"]),
     ]
     (directory / "identities.json").write_text(json.dumps({"identities": identities}))
-    ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
+    ports = dict(zip(PORTS, free_ports("127.0.0.1", len(PORTS)), strict=True))
     with (directory / "log").open("w") as log:
         server = subprocess.Popen(
             [
@@ -97,13 +98,3 @@ def _identity(name: str, actions: list[str]) -> dict[str, object]:
     return {
         "name": name, "credentials": [{"accessKey": name, "secretKey": f"{name}-secret"}], "actions": actions,
     }  # fmt: skip
-
-
-def _free_ports(number: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(number)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports

@@ -140,9 +140,9 @@ class Comparison:
                     [
                         *self._names(each, titles),
                         percent(each.scores["balanced_accuracy"]),
-                        percent(_clean(each)),
-                        _difference_cells(each.difference)[0],
-                        _difference_cells(each.difference_clean)[0],
+                        percent(clean_accuracy(each)),
+                        difference_cells(each.difference)[0],
+                        difference_cells(each.difference_clean)[0],
                     ]
                 )
         note = "Each method by its own rule; percent and points, in brackets the 95 % t interval over {}."
@@ -164,15 +164,14 @@ class Comparison:
         differences = [["method", "decided by", ahead, over, ahead_clean, over_clean, won, rho]]
         for each in self.standings:
             names = self._names(each, titles)
-            cells = [percent(each.scores["balanced_accuracy"]), percent(_clean(each))]
+            cells = [percent(each.scores["balanced_accuracy"]), percent(clean_accuracy(each))]
             for name in COLUMNS:
                 shown = name != "worst_five" or len(self.attributes) > 5
                 cells.append(percent(each.scores[name], interval=False) if shown else "")
             scores.append([*names, *cells])
             if each.difference is not None:
-                sides = (_difference_cells(each.difference), _difference_cells(each.difference_clean))
-                wins = each.difference.wins
-                text = f"{wins.won} ({wins.clearly_won}) / {wins.lost} ({wins.clearly_lost}) / {wins.even}"
+                sides = (difference_cells(each.difference), difference_cells(each.difference_clean))
+                text = wins_text(each.difference.wins)
                 trend = signed(each.difference.against_imbalance, scale=1)
                 differences.append([*names, *sides[0], *sides[1], text if len(self.attributes) > 1 else "", trend])
         reference = " by ".join(title(name, titles) for name in self.reference)
@@ -215,11 +214,18 @@ class Comparison:
         return row
 
 
-def _clean(each: Standing) -> Estimate | None:
+def clean_accuracy(each: Standing) -> Estimate | None:
+    """Balanced accuracy on clean labels, where they are known."""
     return each.clean["balanced_accuracy"] if each.clean is not None else None
 
 
-def _difference_cells(difference: Difference | None) -> tuple[str, str]:
+def wins_text(wins: Wins) -> str:
+    """Attributes won, in brackets those won clearly, lost likewise, and even."""
+    return f"{wins.won} ({wins.clearly_won}) / {wins.lost} ({wins.clearly_lost}) / {wins.even}"
+
+
+def difference_cells(difference: Difference | None) -> tuple[str, str]:
+    """Over seeds and over images, in words."""
     if difference is None:
         return "", ""
     return signed(difference.over_seeds), signed_interval(difference.over_images)

@@ -18,6 +18,7 @@ from lmle_core.figures.style import (
     new_figure,
     readable,
     tidy,
+    title_over,
 )
 
 _POINTS = 4000
@@ -110,14 +111,7 @@ def face_grid(rows: Sequence[FaceRow]) -> Figure:
     cell = 1.15
     figure = new_figure(cell * (most + 1) + 1.9, (cell * height / width + 0.28) * len(rows) + 0.5)
     grid = figure.subplots(len(rows), most + 1, squeeze=False)
-    figure.suptitle(
-        "Queries and the training faces at their nearest centroids",
-        x=0.01,
-        ha="left",
-        fontsize=11,
-        color=INK,
-        weight="bold",
-    )
+    title_over(figure, "Queries and the training faces at their nearest centroids")
     for line, row in zip(grid, rows, strict=True):
         right = row.label == row.prediction
         draw_face(line[0], row.query, INK, f"label {row.label}, found {row.prediction}", GREEN if right else VERMILION)

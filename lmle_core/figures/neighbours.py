@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lmle_core.figures.embedding import draw_face
-from lmle_core.figures.style import BLUE, INK, ORANGE, SERIES, legend_below, new_figure, readable
+from lmle_core.figures.style import BLUE, INK, ORANGE, SERIES, legend_below, new_figure, readable, title_over
 
 COLUMNS = 6
 
@@ -34,9 +34,7 @@ def neighbour_grid(
     lines = -(-len(neighbours) // (columns - 1))
     cell = 1.3
     figure = new_figure(cell * columns + 0.3, (cell * height / width + 0.25) * lines + 0.6)
-    figure.suptitle(
-        f"{readable(attribute)}: the nearest training images", x=0.01, ha="left", fontsize=11, color=INK, weight="bold"
-    )
+    title_over(figure, f"{readable(attribute)}: the nearest training images")
     grid = figure.subplots(lines, columns, squeeze=False)
     classes = sorted(set(labels))
     colors = {c: (ORANGE, BLUE)[c] if max(classes) < 2 else SERIES[c % len(SERIES)] for c in classes}

@@ -17,13 +17,13 @@ def test_plain_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[st
         progress(500, 1000)
         progress(1000, 1000, "loss 0.3")
         Progress("ingest", "images", interval=60)(1, 1000)  # too soon
-        stage_ended("ingest", found=False, seconds=1.25, detail="2 shards")
+        stage_ended("ingest", found=False, seconds=1.25)
         stage_ended("prior", found=True)
     assert capsys.readouterr().err.splitlines() == [
         "begin [not markup]",
         "ingest       500 of 1,000 (50%) images",
         "ingest       1,000 of 1,000 (100%) images loss 0.3",
-        "ingest       done in 1.2 s  (2 shards)",
+        "ingest       done in 1.2 s",
         "prior        found done",
     ]
     assert (stages.found, stages.anew) == (1, 1)
