@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from benchmarks.record import RECORDS
 from benchmarks.studies import trial_seeds
 from lmle_core.comparison import Comparison, Difference, Estimate, Key, Standing, Wins
+from lmle_core.studies import STUDIES
 
 Json = Mapping[str, Any]
 
@@ -111,12 +112,12 @@ class StudyRecord:
 
 
 def newest_studies(records: Path = RECORDS) -> dict[str, StudyRecord]:
-    """The newest record of each study, by the study's name."""
+    """The newest record of each study, by the study's name, in the order of `STUDIES`."""
     found = {}
     for path in sorted(records.glob("*-study-*/record.json")):
         record = StudyRecord.load(path)
         found[record.name] = record
-    return found
+    return {name: found[name] for name in dict.fromkeys([*STUDIES, *found]) if name in found}
 
 
 def _comparison(values: Json, samples: Mapping[Key, Mapping[int, Json]]) -> Comparison:
