@@ -7,6 +7,7 @@ and the scores of every seed. `benchmarks.results` writes docs/results.md from t
 import argparse
 import json
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -127,13 +128,20 @@ def record_of(study: Study, workspace: Path, settings: list[str] | None = None) 
 def _take_over(record: Json, older: Json, study: Study) -> None:
     """Add an older record's comparisons to those of a new one; they come in the study's order."""
     ours, theirs = rounded(record["study"]), older["study"]
-    apart = {"methods", "rules"}
+    apart = {"methods", "rules", "seeds"}
     same = all(ours[key] == theirs.get(key) for key in ours.keys() - apart)
-    if not same or not theirs["rules"].items() <= ours["rules"].items():
+    asked = [re.findall(r"--seeds \d+", each["command"]) for each in (record, older)]  # none: the study's own numbers
+    if (
+        not same
+        or asked[0] != asked[1]
+        or ours["seeds"][0] != theirs["seeds"][0]
+        or not theirs["rules"].items() <= ours["rules"].items()
+    ):
         return
     of = {"date": older["date"], "revision": older["environment"]["revision"]}
     both = {name: {"taken_over": of, **each} for name, each in older["comparisons"].items()} | record["comparisons"]
     record["comparisons"] = {name: both[name] for name in study.variants if name in both}
+    record["study"]["seeds"] = min(ours["seeds"], theirs["seeds"], key=len)
 
 
 def changed(config: Config, base: Config) -> Json:
