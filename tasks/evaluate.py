@@ -12,8 +12,9 @@ from lmle_core.store import ImageStore
 from tasks.stage import stage
 
 VIEW = ("seed", "evaluation.bootstrap")
+PRIOR_HEALTH_VIEW = ("loss.squared",)
 HEALTH_VIEW = (
-    "loss.kind", "loss.squared", "loss.margins", "loss.sphere_share", "quintuplets.mode", "training.sampler",
+    *PRIOR_HEALTH_VIEW, "loss.kind", "loss.margins", "loss.sphere_share", "quintuplets.mode", "training.sampler",
 )  # fmt: skip
 
 

@@ -129,9 +129,10 @@ class Stages:
         network: Reference | None, number: int,
     ) -> Reference:  # fmt: skip
         """How well the features after a round serve."""
+        view = self.config.view(*(evaluate.HEALTH_VIEW if number else evaluate.PRIOR_HEALTH_VIEW))
         return self._do(
             evaluate.health, store=store, features=embedded, clusters=cells, previous=before, network=network,
-            number=number, config=self.config.view(*evaluate.HEALTH_VIEW),
+            number=number, config=view,
         )  # fmt: skip
 
     def index(self, store: Reference, embedded: Reference, logits: Reference | None = None) -> Reference:
