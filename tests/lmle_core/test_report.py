@@ -123,6 +123,7 @@ def test_the_report_is_complete_in_itself_and_says_what_the_summary_says(tmp_pat
         "74.30",
     ):
         assert said in page.text, said
+    assert "a bias of each class. Clusters and neighbours are chosen" in page.text
     assert "published" not in page.text  # names that are not CelebA's
     gained = summary["gains"]["bce"]["interval"]
     assert f"({100 * gained[0]:+.1f} … {100 * gained[1]:+.1f})".replace("-", "−") in page.text
