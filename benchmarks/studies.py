@@ -56,7 +56,8 @@ def keep(
     """Write the record of a study; one of that day is replaced.
 
     Of a study of several comparisons, those that the workspace lacks are taken over from the newest record, with its
-    date and revision, where that has the same seeds, settings and defaults, and no method or rule that this one lacks.
+    date and revision, where that was asked for as many seeds, has the same settings and defaults, and no method or rule
+    that this one lacks.
 
     Args:
         study: of `lmle_core.studies`.

@@ -15,14 +15,13 @@ from lmle_core.methods.titles import RULE_TITLES, TITLES
 from lmle_core.studies import ABLATIONS
 
 WITHOUT_EMBEDDING = "lmle-without-embedding"
-SPACES = (
-    ("their clusters' large margin", "clusters", ("clusters", "features-clusters"), "features-clusters"),
-    ("calibrated clusters", "calibrated-clusters", ("calibrated-clusters", "features-calibrated-clusters"),
-     "features-calibrated-clusters"),
-    ("k nearest neighbours", "knn", ("knn",), "knn"),
-)  # fmt: skip
-"""How an embedding decides without a classifier: in words, LMLE's rule, those of the others that decide alike, and the
-one without which there is nobody to compare with."""
+SPACES = {
+    "their clusters' large margin": ("clusters", "features-clusters"),
+    "calibrated clusters": ("calibrated-clusters", "features-calibrated-clusters"),
+    "k nearest neighbours": ("knn",),
+}
+"""Rules that decide alike without a classifier: the first is an embedding's, and so LMLE's, the last one a trunk's
+where there is one. Without a rival that was measured by the last, the hardest ones are missing."""
 ALIKE = "calibrated"
 """A rule that needs no embedding, so that training alone differs."""
 
@@ -101,14 +100,14 @@ def spaces_text(found: Mapping[str, Measured]) -> str:
         found: comparisons by name.
     """
     parts = []
-    for words, rule, alike, needed in SPACES:
+    for words, alike in SPACES.items():
         texts = []
         for label, measured in found.items():
-            ours = (measured.comparison.reference[0], rule)
+            ours = (measured.comparison.reference[0], alike[0])
             own = {ours[0], "shipped", *ABLATIONS}
             keys = tuple(key for key in measured.samples if key[1] in alike and key[0] not in own)
             hardest = strongest(measured, keys)
-            if hardest is not None and ours in measured.samples and any(key[1] == needed for key in keys):
+            if hardest is not None and ours in measured.samples and any(key[1] == alike[-1] for key in keys):
                 theirs = hardest[0].key
                 ahead = paired(measured.per_seed(ours), measured.per_seed(theirs))
                 texts.append(f"{signed(ahead)} in {label}, of {name(theirs)}")

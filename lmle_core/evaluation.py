@@ -77,13 +77,15 @@ def assess(
     scores = score(store.labels[valid], labels, store.attributes, classes, bootstrap=0)
     spreads = spread(_blocks(features, valid))
     figures = _tail_means(curves or [])
-    even = balances(config, len(store.attributes))
-    equal = hinge_of_equal_distances(truth, clusters, classes, config.loss, balanced=even)
+    equal = None
+    if number:
+        balanced = balances(config, len(store.attributes))
+        equal = hinge_of_equal_distances(truth, clusters, classes, config.loss, balanced=balanced)
     return {
         "round": number,
         "loss": {name.removeprefix("loss_"): value for name, value in figures.items() if name.startswith("loss_")}
         or None,
-        "equal_distances": equal if number else None,
+        "equal_distances": equal,
         "active_share": figures.get("active_share"),
         "spread": {"mean": _rounded(spreads.mean()), "least": _rounded(spreads.min())},
         "spreads": {name: _rounded(value) for name, value in _named(store.attributes, spreads).items()},

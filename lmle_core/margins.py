@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lmle_core.clusters import Clusters
 from lmle_core.config import Loss
+from lmle_core.odds import class_shares
 
 type Margin = float | NDArray[np.float32]
 
@@ -109,9 +110,8 @@ def hinge_of_equal_distances(
     if loss.kind != "hinge":
         return None
     sums = margin_table(labels, clusters, classes, loss).astype(np.float64).sum(0)  # (A, C)
-    sizes = np.stack([(labels == c).sum(0) for c in range(classes)], axis=1)
-    weights = (sizes > 0).astype(np.float64) if balanced else sizes
-    return float(np.average(sums, axis=1, weights=weights).mean())
+    shares = class_shares(labels, classes)
+    return float(np.average(sums, axis=1, weights=shares > 0 if balanced else shares).mean())
 
 
 def _chord(angle: NDArray[np.float64], squared: bool) -> NDArray[np.float64]:

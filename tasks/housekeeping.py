@@ -72,17 +72,16 @@ def removable(workspace: Path, older: float, retired: Collection[Path] = ()) -> 
     records = {path: record for path in artefacts if (record := read_commit(path)) is not None}
     needed = _reachable(roots, records)
     found = [Removable(path, "retired", _own_size(path)) for path in sorted(gone)]
-    abandoned = limit if not listed else min(limit, time.time() - HEEDED)
+    abandoned = min(limit, time.time() - HEEDED) if listed else limit  # a run that is not finished may go on from it
     for path in _directories(workspace):
+        why: Literal["partial", "retired", "unreferenced"]
         if path.name.endswith(".partial"):
-            if _last_change(path) >= abandoned:  # a run that is not finished may go on from it
-                continue
-            why: Literal["partial", "retired", "unreferenced"] = "partial"
+            why, before = "partial", abandoned
         elif path not in needed and not (roots and path.parent.name == SOURCES):
-            why = "unreferenced"
+            why, before = "unreferenced", limit
         else:
             continue
-        if _unlocked(path) and _last_change(path) < limit:
+        if _unlocked(path) and _last_change(path) < before:
             found.append(Removable(path, why, _own_size(path)))
     return found
 

@@ -11,6 +11,7 @@ from distributed import Client
 
 from infra.settings import workspace_path
 from lmle_core.config import Engines
+from tasks.dask_cluster import address_of, asked, check_code, cuda_devices, dask_client
 from tasks.elsewhere import sees, share_with
 from tasks.progress import say
 
@@ -32,8 +33,6 @@ class Workers:
         Raises:
             DaskError: as that, and where workers, those that have joined since too, run other code (`check_code`).
         """
-        from tasks.dask_cluster import check_code, dask_client
-
         if self._client is None:
             self._client = self._stack.enter_context(dask_client(self._engines))
             share_with(self._client, workspace_path(self._engines.workspace))
@@ -51,8 +50,6 @@ class Workers:
         if self._writers is None:
             client = self.client()
             if not self.see(workspace):
-                from tasks.dask_cluster import dask_client
-
                 say(f"dask         its workers do not see {workspace}: what writes there runs on this machine")
                 client = self._stack.enter_context(dask_client(self._engines, own=True))
             self._writers = client
@@ -60,8 +57,6 @@ class Workers:
 
     def see(self, workspace: Path) -> bool:
         """Whether all workers of the configured cluster see the workspace."""
-        from tasks.dask_cluster import asked
-
         with NamedTemporaryFile(dir=workspace, prefix="seen-") as file:
             seen = Path(file.name)
             answers = asked(self.client(), sees, seen, seen.stat().st_mtime_ns)
@@ -79,16 +74,12 @@ class Workers:
         if self._kind is None:
             self._kind = "cpu"
             if self.at_address() and self._engines.device != "cpu":
-                from tasks.dask_cluster import asked, cuda_devices
-
                 devices = asked(self.client(), cuda_devices)
                 self._kind = "cuda" if devices and all(devices.values()) else "cpu"
         return self._kind
 
     def at_address(self) -> bool:
         """Whether the cluster is one at an address: it may have more than this machine has."""
-        from tasks.dask_cluster import address_of
-
         return address_of(self._engines) is not None
 
     def outdo(self, device: torch.device) -> bool:

@@ -193,6 +193,23 @@ def test_what_a_workspace_lacks_is_taken_over_from_the_record_before(workspace: 
     assert "Of 2020-01-01, revision 01234567: digits-90." in results.machine(record)
 
 
+@pytest.mark.parametrize(("asked", "taken"), [("", True), (" --seeds 99", False)])
+def test_a_record_is_taken_over_where_it_was_asked_for_as_many_seeds(
+    asked: str, taken: bool, workspace: Path, tmp_path: Path
+) -> None:
+    """A study's own numbers differ from comparison to comparison; the record's seeds are the fewest."""
+    study = find_study("digits")
+    for folder, name in (("one", "digits-0"), ("other", "digits-90")):
+        leave(tmp_path / folder, name, {OURS: 0.9, ("triplet", "knn"): 0.8}, classes=3)
+    path = keep(study, tmp_path / "one", records=tmp_path / "records")
+    values = json.loads(path.read_text())
+    values["study"]["seeds"] = values["study"]["seeds"][:1]
+    path.write_text(json.dumps(values | {"command": values["command"] + asked}))
+    record = StudyRecord.load(keep(study, tmp_path / "other", records=tmp_path / "records"))
+    assert ("digits-0" in record.comparisons) == taken
+    assert (len(record.seeds) == 1) == taken
+
+
 @pytest.mark.parametrize(("more", "taken"), [({("bce", "prior"): 0.85}, True), ({}, True), (None, False)])
 def test_a_record_of_fewer_methods_is_taken_over_and_one_of_more_is_not(
     more: dict[Key, float | np.ndarray] | None, taken: bool, workspace: Path, tmp_path: Path
