@@ -17,7 +17,7 @@ from lmle_core.config import Config, parse_config
 from lmle_core.device import DeviceImages
 from lmle_core.features import BATCH
 from lmle_core.health import spread
-from lmle_core.methods.catalogue import RATE_FACTOR, Method
+from lmle_core.methods.catalogue import RATE_FACTOR, WEIGHT_FACTOR, Method
 from lmle_core.methods.decisions import decide
 from lmle_core.methods.method import Lesson
 from lmle_core.methods.outputs import Outputs
@@ -116,7 +116,7 @@ def run_experiment(
 
 
 def configured(config: Config, settings: Mapping[str, Any]) -> tuple[Config, dict[str, Any]]:
-    """The configuration with the settings of form `section.key` and the rates' factor laid over it, and the others.
+    """The configuration with the settings of form `section.key` and the factors laid over it, and the others.
 
     Raises:
         ConfigError: for an unknown section, key or value.
@@ -128,6 +128,8 @@ def configured(config: Config, settings: Mapping[str, Any]) -> tuple[Config, dic
         if name == RATE_FACTOR:
             for phase in ("prior", "training"):
                 values[phase]["learning_rate"] *= value
+        elif name == WEIGHT_FACTOR:
+            values["loss"]["embedding_weight"] *= value
         elif dot:
             known = values.get(section)
             values[section] = {**(known if isinstance(known, dict) else {}), key: value}

@@ -13,7 +13,7 @@ from lmle_core.spelling import did_you_mean
 
 Settings = Mapping[str, Any]
 NO_SETTINGS: Settings = MappingProxyType({})
-RATE_FACTOR = "rate_factor"
+RATE_FACTOR, WEIGHT_FACTOR = "rate_factor", "weight_factor"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Method:
         rules: decision rules, names of `lmle_core.methods.decisions.RULES`; the first is the method's own, by which the
             validation split chooses among the trials.
         trials: settings that are tried: `section.key` is the configuration's, `RATE_FACTOR` what both peaks of its
-            learning rates are multiplied by, any other name an argument of the objective.
+            learning rates are multiplied by, `WEIGHT_FACTOR` what its weight of the embedding's loss is; any other name
+            is an argument of the objective.
         objective: makes the objective from a lesson and the settings; None: the rounds of LMLE.
         rounds: whether it sees as many images as all rounds, or as the prior alone.
         budget: how many times as many images as the others it sees.
@@ -80,7 +81,7 @@ _TABLE = {"quintuplets.mode": "table"}
 _REPAIRED = {**_TABLE, "quintuplets.subset": 1.0, "quintuplets.redraw": 100}
 _CENTROIDS = {"loss.kind": "centroid-margin"}
 _ALL = (
-    _lmle("lmle", "LMLE", *_tried("loss.embedding_weight", 0.3, 0.1)),
+    _lmle("lmle", "LMLE", *_tried(WEIGHT_FACTOR, 1.0, 0.3)),
     Method(
         "bce", "BCE", "Liu et al., ICCV 2015 (ANet), its stand-in",
         (*THRESHOLDS, *FEATURES, "features-nearest-mean", "svm"), RATES, cross_entropy.plain,

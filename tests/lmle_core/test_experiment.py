@@ -241,6 +241,8 @@ def test_settings_of_the_configuration_are_laid_over_it_and_the_others_are_the_o
     for doubled, phase in ((found.prior, config.prior), (found.training, config.training)):
         assert doubled.learning_rate == 2 * phase.learning_rate
     assert arguments == {"margin": 0.4}
+    found, arguments = configured(config, {"weight_factor": 0.5})
+    assert (found.loss.embedding_weight, arguments) == (config.loss.embedding_weight / 2, {})
 
 
 @pytest.mark.parametrize(
