@@ -12,7 +12,7 @@ from lmle_core.config import Cluster
 from lmle_core.kmeans.centroids import UNUSED
 from lmle_core.kmeans.coarse import coarse_start
 from lmle_core.kmeans.lloyd import Blocks, lloyd
-from lmle_core.kmeans.seeding import Start, class_counts, cluster_counts, warm_start
+from lmle_core.kmeans.seeding import class_counts, cluster_counts, warm_start
 
 _ARRAYS = ("assignment", "rows", "centroids", "centroid_class", "sizes", "inertia")
 
@@ -145,7 +145,7 @@ def cluster(
     counts = class_counts(source.labels, n_classes)
     wanted = cluster_counts(counts, config.size, config.maximum, config.per_class)
     if warm is not None and warm.attributes == tuple(attributes) and np.array_equal(warm.rows, source.index):
-        start = warm_start(source, Start(warm.assignment, warm.centroid_class))
+        start = warm_start(source, warm.assignment, warm.centroid_class)
     else:
         start = coarse_start(source, wanted, seed, round, blocks.device)
     planned = int((start.classes >= 0).sum())

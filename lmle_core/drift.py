@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmle_core.comparison.wording import markdown_table
+from lmle_core.metrics import rounded
 from lmle_core.training_profile import TrainingProfile
 
 CHANCE = 0.999
@@ -197,4 +198,4 @@ def z_of_shares(before: float, after: float, known: int, new: int) -> float:
 def _row(drift: AttributeDrift) -> dict[str, Any]:
     values = asdict(drift)
     del values["attribute"]
-    return {name: round(value, 6) + 0.0 if isinstance(value, float) else list(value) for name, value in values.items()}
+    return {name: rounded(value) if isinstance(value, float) else list(value) for name, value in values.items()}

@@ -17,9 +17,9 @@ from lmle_core.features import Features
 from lmle_core.health import spread
 from lmle_core.index import CentroidIndex
 from lmle_core.kmeans import StoredRows
-from lmle_core.kmeans.seeding import Start, warm_start
+from lmle_core.kmeans.seeding import warm_start
 from lmle_core.margins import hinge_of_equal_distances
-from lmle_core.metrics import score
+from lmle_core.metrics import rounded, score
 from lmle_core.odds import calibrated_odds, class_shares, log_odds
 from lmle_core.predictions import Predictions
 from lmle_core.prior import class_count
@@ -70,7 +70,7 @@ def assess(
     """
     rows, classes = store.rows(TRAIN), class_count(store.labels)
     truth = store.labels[rows]
-    means = warm_start(StoredRows(str(features), truth, rows), Start(clusters.assignment, clusters.centroid_class))
+    means = warm_start(StoredRows(str(features), truth, rows), clusters.assignment, clusters.centroid_class)
     index = CentroidIndex.of(replace(clusters, centroids=means.values), classes, squared=config.loss.squared)
     valid = store.rows(VALID)
     labels, _ = _classify(index, features, valid)
@@ -87,12 +87,12 @@ def assess(
         or None,
         "equal_distances": equal,
         "active_share": figures.get("active_share"),
-        "spread": {"mean": _rounded(spreads.mean()), "least": _rounded(spreads.min())},
-        "spreads": {name: _rounded(value) for name, value in _named(store.attributes, spreads).items()},
-        "nmi": _rounded(clusters.nmi(previous)) if previous is not None else None,
+        "spread": {"mean": rounded(spreads.mean()), "least": rounded(spreads.min())},
+        "spreads": {name: rounded(value) for name, value in _named(store.attributes, spreads).items()},
+        "nmi": rounded(clusters.nmi(previous)) if previous is not None else None,
         "clusters": int((clusters.centroid_class >= 0).sum()),
         "empty": clusters.empties,
-        "inertia": _rounded(clusters.inertia.sum()),
+        "inertia": rounded(clusters.inertia.sum()),
         "validation": {name: value for name, value in scores.to_json().items() if name != "attributes"},
     }
 
@@ -202,8 +202,4 @@ def _majority(store: ImageStore, classes: int) -> np.ndarray:
 def _tail_means(curves: list[dict[str, float]]) -> dict[str, float]:
     tail = curves[-max(1, round(TAIL * len(curves))) :] if curves else []
     names = [name for name in (tail[0] if tail else {}) if name.startswith("loss_") or name == "active_share"]
-    return {name: _rounded(np.mean([point[name] for point in tail])) for name in names}
-
-
-def _rounded(value: Any) -> float:
-    return round(float(value), 6)
+    return {name: round(float(np.mean([point[name] for point in tail])), 6) for name in names}

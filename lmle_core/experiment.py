@@ -47,7 +47,6 @@ def run_experiment(
     device: torch.device,
     directory: Path,
     *,
-    study: str = "",
     progress: Progress | None = None,
 ) -> None:
     """Train a method, decide by each of its rules, and write an `Experiment` for each, and the `Truth`.
@@ -64,7 +63,6 @@ def run_experiment(
         device: where to train.
         directory: gets `<rule>.json` and `<rule>.npz` for each rule, `truth.npz`, and meanwhile the training, which an
             interrupted attempt left to be continued.
-        study: name of the comparison.
         progress: called with (iterations done, iterations).
     """
     config, arguments = configured(config, settings)
@@ -98,7 +96,6 @@ def run_experiment(
 
         clean = truth.clean_labels
         Experiment(
-            study=study,
             method=method.name,
             rule=rule,
             seed=config.seed,

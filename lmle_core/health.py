@@ -1,52 +1,12 @@
 """Health of an embedding: how much of the sphere its samples use, and the error that a collapse raises."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 
 class Collapse(RuntimeError):  # noqa: N818 - the name of what happened
-    """An embedding that maps its samples to almost one point; training it further does not bring it back.
-
-    Attributes:
-        attributes: names of the collapsed attributes.
-        spread: spread of each of them.
-        least: the least spread that is accepted.
-        loss: the training loss at the end, where known.
-        ceiling: g1 + g2 + g3, the hinge's loss when all distances are equal, where the loss is the hinge.
-    """
-
-    def __init__(
-        self, spread: Mapping[str, float], least: float, loss: float | None = None, ceiling: float | None = None
-    ) -> None:
-        self.attributes = tuple(spread)
-        self.spread = dict(spread)
-        self.least = least
-        self.loss = loss
-        self.ceiling = ceiling
-        worst = sorted(spread.items(), key=lambda item: item[1])
-        named = ", ".join(f"{name} {value:.3f}" for name, value in worst[:5])
-        if len(worst) > 5:
-            named += f" and {len(worst) - 5} more"
-        message = (
-            f"the embedding of {len(worst)} attribute{'s' if len(worst) > 1 else ''} has collapsed: expected a spread "
-            f"of at least {least:g} (1: uniform on the sphere), found {named}."
-        )
-        if loss is not None and ceiling is not None:
-            stuck = ", which is where equal distances leave it" if abs(loss - ceiling) < 0.05 * ceiling else ""
-            message += f" The loss is {loss:.3f}, against g1 + g2 + g3 = {ceiling:.3f}{stuck}."
-        elif loss is not None:
-            message += f" The loss is {loss:.3f}."
-        message += (
-            " Start from pre-trained features (prior.kind bce), train on plain distances (loss.squared false) over "
-            "fewer candidates (quintuplets.positives, quintuplets.impostors) with larger margins (loss.margins), at a "
-            "lower training.learning_rate, or with loss.kind centroid-margin; in table mode, redraw the candidates "
-            "more often (quintuplets.redraw)."
-        )
-        super().__init__(message)
-
-    def __reduce__(self) -> tuple[type["Collapse"], tuple[dict[str, float], float, float | None, float | None]]:
-        return type(self), (self.spread, self.least, self.loss, self.ceiling)
+    """An embedding that maps its samples to almost one point; training it further does not bring it back."""
 
 
 def spread(blocks: Iterable[np.ndarray]) -> np.ndarray:
@@ -87,21 +47,34 @@ def spread(blocks: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def refuse_collapse(
-    spreads: np.ndarray,
-    attributes: Sequence[str],
-    least: float,
-    loss: float | None = None,
-    ceiling: float | None = None,
+    spreads: Mapping[str, float], least: float, loss: float | None = None, ceiling: float | None = None
 ) -> None:
-    """Raise `Collapse` if any attribute's spread is under the least.
+    """Raise `Collapse`, which names the worst and what helps, if any attribute's spread is under the least.
 
     Args:
-        spreads: (A,) as `spread` returns.
-        attributes: names of the A attributes.
+        spreads: by attribute, as `spread` returns them.
         least: the least spread that is accepted.
-        loss: the training loss at the end of the round, for the message.
-        ceiling: g1 + g2 + g3, for the message.
+        loss: the hinge at the end of the round, where that is the loss.
+        ceiling: what it is where all distances are equal, g1 + g2 + g3.
     """
-    fallen = {name: float(value) for name, value in zip(attributes, spreads, strict=True) if not value >= least}
-    if fallen:
-        raise Collapse(fallen, least, loss, ceiling)
+    fallen = {name: value for name, value in spreads.items() if not value >= least}
+    if not fallen:
+        return
+    worst = sorted(fallen.items(), key=lambda item: item[1])
+    named = ", ".join(f"{name} {value:.3f}" for name, value in worst[:5])
+    if len(worst) > 5:
+        named += f" and {len(worst) - 5} more"
+    message = (
+        f"the embedding of {len(worst)} attribute{'s' if len(worst) > 1 else ''} has collapsed: expected a spread "
+        f"of at least {least:g} (1: uniform on the sphere), found {named}."
+    )
+    if loss is not None and ceiling is not None:
+        stuck = ", which is where equal distances leave it" if abs(loss - ceiling) < 0.05 * ceiling else ""
+        message += f" The loss is {loss:.3f}, against g1 + g2 + g3 = {ceiling:.3f}{stuck}."
+    raise Collapse(
+        message
+        + " Start from pre-trained features (prior.kind bce), train on plain distances (loss.squared false) over "
+        "fewer candidates (quintuplets.positives, quintuplets.impostors) with larger margins (loss.margins), at a "
+        "lower training.learning_rate, or with loss.kind centroid-margin; in table mode, redraw the candidates "
+        "more often (quintuplets.redraw)."
+    )

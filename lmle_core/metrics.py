@@ -1,5 +1,6 @@
 """Scores of a classifier of imbalanced labels: recall of each class, balanced accuracy, and bootstrap intervals."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -51,12 +52,12 @@ class AttributeScores:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, rounded to six decimals."""
-        values: dict[str, Any] = {"support": list(self.support), "recall": [_rounded(r) for r in self.recall]}
+        values: dict[str, Any] = {"support": list(self.support), "recall": [rounded(r) for r in self.recall]}
         if len(self.recall) == 2:
-            values |= {"tpr": _rounded(self.tpr), "tnr": _rounded(self.tnr)}
+            values |= {"tpr": rounded(self.tpr), "tnr": rounded(self.tnr)}
         return values | {
-            "balanced_accuracy": _rounded(self.balanced_accuracy),
-            "total_accuracy": _rounded(self.total_accuracy),
+            "balanced_accuracy": rounded(self.balanced_accuracy),
+            "total_accuracy": rounded(self.total_accuracy),
             "interval": _rounded_interval(self.interval),
         }
 
@@ -114,16 +115,16 @@ class Scores:
         """Plain values, rounded to six decimals; the same scores give the same JSON text."""
         values: dict[str, Any] = {
             "images": self.images,
-            "mean_balanced_accuracy": _rounded(self.mean_balanced_accuracy),
+            "mean_balanced_accuracy": rounded(self.mean_balanced_accuracy),
             "interval": _rounded_interval(self.interval),
-            "mean_total_accuracy": _rounded(self.mean_total_accuracy),
-            "worst_five_balanced_accuracy": _rounded(self.worst_five_balanced_accuracy),
-            "mean_recall": [_rounded(recall) for recall in self.mean_recall],
+            "mean_total_accuracy": rounded(self.mean_total_accuracy),
+            "worst_five_balanced_accuracy": rounded(self.worst_five_balanced_accuracy),
+            "mean_recall": [rounded(recall) for recall in self.mean_recall],
         }
         if len(self.mean_recall) == 2:
-            values |= {"mean_tpr": _rounded(self.mean_tpr), "mean_tnr": _rounded(self.mean_tnr)}
+            values |= {"mean_tpr": rounded(self.mean_tpr), "mean_tnr": rounded(self.mean_tnr)}
         return values | {
-            "mean_without_near_random": _rounded(self.mean_without_near_random),
+            "mean_without_near_random": rounded(self.mean_without_near_random),
             "excluded": list(self.excluded),
             "attributes": {scores.attribute: scores.to_json() for scores in self.attributes},
         }
@@ -243,12 +244,13 @@ def _overall(each: tuple[AttributeScores, ...], interval: Interval | None) -> Sc
     )
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 6) + 0.0  # no negative zero
+def rounded(value: float | None) -> float | None:
+    """A figure as it is written down: six decimals, no negative zero; None for None and NaN."""
+    return None if value is None or math.isnan(value) else round(float(value), 6) + 0.0
 
 
 def _rounded_interval(interval: Interval | None) -> list[float | None] | None:
-    return None if interval is None else [_rounded(end) for end in interval]
+    return None if interval is None else [rounded(end) for end in interval]
 
 
 def _pair(ends: Sequence[float] | None) -> Interval | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_softmax
 
 from lmle_core.calibration import calibrate
 
@@ -23,7 +24,7 @@ def log_odds(logits: NDArray[np.float32], shares: NDArray[np.floating]) -> NDArr
     Corner cases: a class that training never showed is never chosen: −inf.
     """
     known = np.where(shares > 0, shares, 1.0).astype(np.float32)
-    return np.where(shares > 0, log_probabilities(logits) - np.log(known), np.float32(-np.inf))
+    return np.where(shares > 0, log_softmax(logits, axis=-1) - np.log(known), np.float32(-np.inf))
 
 
 def calibrated_odds(
@@ -49,7 +50,7 @@ def calibrated_odds(
         return log_odds(logits, shares)
 
     def plain(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        return without_absent(log_probabilities(logits), shares)
+        return without_absent(log_softmax(logits, axis=-1), shares)
 
     fitted = [(base, calibrate([base(logits)], labels)) for base in (free, plain)]
     base, found = min(fitted, key=lambda each: each[1].loss)
@@ -60,9 +61,3 @@ def calibrated_odds(
 def without_absent(scores: NDArray[np.float32], shares: NDArray[np.floating]) -> NDArray[np.float32]:
     """The scores (n, A, C), −inf for classes that training never showed: these are never chosen."""
     return np.where(shares > 0, scores, np.float32(-np.inf))
-
-
-def log_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logarithms of the class probabilities, float32, of logits (n, A, C)."""
-    shifted = logits - logits.max(-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))

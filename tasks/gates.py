@@ -180,8 +180,7 @@ def check_health(health: Reference, config: Config) -> None:
     found = json.loads((Path(health.path) / "health.json").read_text())
     ceiling = found["equal_distances"]
     hinge = None if ceiling is None else sum(v for name, v in found["loss"].items() if name.startswith("header"))
-    spreads = found["spreads"]
-    refuse_collapse(np.array(list(spreads.values())), list(spreads), config.evaluation.least_spread, hinge, ceiling)
+    refuse_collapse(found["spreads"], config.evaluation.least_spread, hinge, ceiling)
     if hinge is not None and hinge >= ceiling:
         say(
             f"{'warning':<12} round {found['round']} ends with the hinge at {hinge:.3f}, and equal distances leave it "

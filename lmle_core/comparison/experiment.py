@@ -60,7 +60,6 @@ class Experiment:
     """What one method with one decision rule reaches from one seed.
 
     Attributes:
-        study: which data and budget; experiments are compared within a study.
         method: name of the method.
         rule: name of the decision rule.
         seed: of data, initial weights and batches; experiments of one seed are paired.
@@ -78,7 +77,6 @@ class Experiment:
     Corner cases: scores and rankings are stored with six decimals, so a loaded experiment differs by at most 5e-7.
     """
 
-    study: str
     method: str
     rule: str
     seed: int
@@ -141,7 +139,6 @@ class Experiment:
 
     def _to_json(self) -> dict[str, Any]:
         return {
-            "study": self.study,
             "method": self.method,
             "rule": self.rule,
             "seed": self.seed,

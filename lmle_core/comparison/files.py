@@ -3,7 +3,6 @@
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +41,12 @@ def write_comparison(
     found, truths = [], {}
     for each in experiments:
         rules = [path.stem for path in sorted(each.glob("*.json")) if is_experiment(path)]
-        known = [replace(Experiment.load(each, rule), study=study) for rule in rules]
+        known = [Experiment.load(each, rule) for rule in rules]
         found += known
         truths[known[0].seed] = Truth.load(each)
     compared = Comparison.of(
-        found, truths, reference, shared=shared, bootstrap=config.evaluation.bootstrap, seed=config.seed
-    )
+        found, truths, reference, study=study, shared=shared, bootstrap=config.evaluation.bootstrap, seed=config.seed,
+    )  # fmt: skip
     (directory / "comparison.json").write_text(json.dumps(compared.to_json(), indent=1))
     own = {name: method.rules[0] for name, method in METHODS.items()}
     page = [compared.overview(TITLES, own), compared.markdown(TITLES)]

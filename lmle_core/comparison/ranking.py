@@ -8,6 +8,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from lmle_core.metrics import rounded
+
 Values = tuple[float | None, ...]
 _METRICS = ("average_precision", "roc_auc", "mcc")
 
@@ -43,9 +45,9 @@ class Ranking:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, rounded to six decimals."""
-        columns = {name: [_rounded(value) for value in getattr(self, name)] for name in _METRICS}
+        columns = {name: [rounded(value) for value in getattr(self, name)] for name in _METRICS}
         # of the rounded values, so that what is read again has the same means
-        return {f"mean_{name}": _rounded(_mean(values)) for name, values in columns.items()} | columns
+        return {f"mean_{name}": rounded(_mean(values)) for name, values in columns.items()} | columns
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -112,7 +114,3 @@ def _order(scores: NDArray[np.floating], c: int, attribute: int) -> NDArray[np.i
 def _mean(values: Sequence[float | None]) -> float | None:
     found = [value for value in values if value is not None]
     return fmean(found) if found else None
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 6) + 0.0  # no negative zero

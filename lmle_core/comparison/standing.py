@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lmle_core.bootstrap import mean_over_attributes
 from lmle_core.comparison.experiment import Experiment, Truth
 from lmle_core.comparison.over_images import Pair, paired_over_images
 from lmle_core.comparison.ranking import Ranking
@@ -18,7 +19,7 @@ from lmle_core.comparison.statistics import (
     paired,
     rank_correlation,
 )
-from lmle_core.metrics import Scores
+from lmle_core.metrics import Scores, rounded
 
 Key = tuple[str, str]
 """A method and a rule."""
@@ -64,11 +65,7 @@ class Difference:
     @property
     def mean_gains(self) -> NDArray[np.float64]:
         """(A,), gains meaned over the seeds that have them; NaN without any."""
-        found = ~np.isnan(self.gains)
-        counts = found.sum(axis=0)
-        sums = np.where(found, self.gains, 0.0).sum(axis=0)
-        means: NDArray[np.float64] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-        return means
+        return mean_over_attributes(self.gains.T)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, rounded to six decimals."""
@@ -77,8 +74,8 @@ class Difference:
             "over_images": self.over_images.to_json(),
             "attributes": asdict(self.wins),
             "against_imbalance": None if self.against_imbalance is None else self.against_imbalance.to_json(),
-            "mean_gains": [None if np.isnan(gain) else round(float(gain), 6) + 0.0 for gain in self.mean_gains],
-            "imbalance": [round(float(value), 6) for value in self.imbalance],
+            "mean_gains": [rounded(gain) for gain in self.mean_gains],
+            "imbalance": [rounded(value) for value in self.imbalance],
         }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmle_core.bootstrap import CONFIDENCE, Interval, percentile_interval
+from lmle_core.metrics import rounded
 
 _EVEN = 1e-9  # differences of values that were rounded to six decimals
 
@@ -40,9 +41,7 @@ class Estimate:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, rounded to six decimals."""
-        ends = {"low": self.low, "high": self.high}
-        rounded = {name: None if end is None else round(end, 6) + 0.0 for name, end in ends.items()}
-        return {"mean": round(self.mean, 6) + 0.0, **rounded, "n": self.n}
+        return {"mean": rounded(self.mean), "low": rounded(self.low), "high": rounded(self.high), "n": self.n}
 
 
 @dataclass(frozen=True)

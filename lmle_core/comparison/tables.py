@@ -16,6 +16,7 @@ from lmle_core.comparison.wording import (
     signed_interval,
     title,
 )
+from lmle_core.metrics import rounded
 
 COLUMNS: Mapping[str, str] = {
     "total_accuracy": "total accuracy",
@@ -66,6 +67,7 @@ class Comparison:
         truths: Mapping[int, Truth],
         reference: Key,
         *,
+        study: str = "",
         shared: bool = False,
         bootstrap: int = 1000,
         seed: int = 0,
@@ -73,15 +75,16 @@ class Comparison:
         """Compare all experiments of a study with those of the reference.
 
         Args:
-            experiments: of one study, each method and rule with the same seeds; in any order.
+            experiments: each method and rule with the same seeds; in any order.
             truths: labels of the test images, by seed.
             reference: method and rule.
+            study: its name.
             shared: every seed has the same test images in the same order.
             bootstrap: resamples of each bootstrap interval.
             seed: of the resamples.
 
         Raises:
-            ValueError: for several studies, a reference that is not there, an experiment that is there twice or whose
+            ValueError: for a reference that is not there, an experiment that is there twice or whose
                 attributes differ, seeds that differ between methods, or a truth that is missing or of another shape.
         """
         by_key: dict[Key, dict[int, Experiment]] = {}
@@ -100,7 +103,7 @@ class Comparison:
         first = ordered[reference]
         made = [standing(own, first, truths, shared=shared, bootstrap=bootstrap, seed=seed) for own in ordered.values()]
         return cls(
-            study=first[0].study,
+            study=study,
             reference=reference,
             seeds=seeds,
             attributes=first[0].attributes,
@@ -233,8 +236,7 @@ def difference_cells(difference: Difference | None) -> tuple[str, str]:
 
 def _ends(name: str, estimate: Estimate | None) -> dict[str, float | None]:
     values = (None, None, None) if estimate is None else (estimate.mean, estimate.low, estimate.high)
-    rounded = [None if value is None else round(value, 6) + 0.0 for value in values]
-    return dict(zip((name, f"{name}_low", f"{name}_high"), rounded, strict=True))
+    return dict(zip((name, f"{name}_low", f"{name}_high"), map(rounded, values), strict=True))
 
 
 def _value(estimate: Estimate | None) -> float:
@@ -243,8 +245,6 @@ def _value(estimate: Estimate | None) -> float:
 
 def _check(each: Experiment, first: Experiment, truths: Mapping[int, Truth]) -> None:
     name = f"{each.method} by {each.rule}, seed {each.seed}"
-    if each.study != first.study:
-        raise ValueError(f"experiments: expected one study, got {first.study!r} and {each.study!r}")
     if each.attributes != first.attributes or each.classes != first.classes:
         raise ValueError(f"experiments: {name} has other attributes or classes than {first.method} by {first.rule}")
     if each.seed not in truths:

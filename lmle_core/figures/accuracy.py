@@ -31,18 +31,17 @@ def imbalance(scores: AttributeScores) -> float:
     return max(scores.support) / sum(scores.support) - 1 / len(scores.support)
 
 
-def balanced_accuracy_bars(
-    scores: Scores, baselines: Mapping[str, Scores] | None = None, *, published: bool = True
-) -> Figure:
+def balanced_accuracy_bars(scores: Scores, baselines: Mapping[str, Scores] | None = None) -> Figure:
     """Balanced accuracy of each attribute with its interval, the most imbalanced attribute on top.
+
+    For CelebA's attributes, the bars of the LMLE paper are beside it, and its rivals as marks.
 
     Args:
         scores: of the classifier.
         baselines: drawn as small marks, by name; up to three stay readable.
-        published: put the bars of the LMLE paper beside, and its rivals as marks, for attributes of CelebA's.
     """
     rows = _by_imbalance(scores)
-    known = published and any(row.attribute in PUBLISHED[_PUBLISHED_BAR] for row in rows)
+    known = any(row.attribute in PUBLISHED[_PUBLISHED_BAR] for row in rows)
     figure = new_figure(9, 1.9 + 0.29 * len(rows))
     axes = figure.subplots()
     y = np.arange(len(rows))[::-1]

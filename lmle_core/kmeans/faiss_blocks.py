@@ -23,20 +23,16 @@ class FaissBlocks(OrderedBlocks):
 
     Args:
         source: the rows.
-        threads: blocks at a time; None: torch's thread count.
         block: rows of a block.
     """
 
-    def __init__(self, source: Rows, *, threads: int | None = None, block: int = BLOCK) -> None:
+    def __init__(self, source: Rows, *, block: int = BLOCK) -> None:
         super().__init__(source, block)
-        self._threads = threads or torch.get_num_threads()
 
     def _each(self, centroids: Centroids) -> Iterator[Assigned]:
         one = bind(self._one, k=centroids.values.shape[1], indexes=_indexes(centroids))
         numbers = range(len(self._ranges))
-        yield from self._in_spans(
-            in_threads(one, numbers, self.device, threads=self._threads, initialise=_single_thread)
-        )
+        yield from self._in_spans(in_threads(one, numbers, self.device, initialise=_single_thread))
 
     def _one(self, number: int, k: int, indexes: Indexes) -> Assigned:
         lo, hi = self._ranges[number]

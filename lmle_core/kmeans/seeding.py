@@ -1,7 +1,5 @@
 """Where Lloyd's loop starts: how many clusters each class gets, and their first centroids."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -46,19 +44,6 @@ def cluster_counts(
         np.minimum(np.maximum(2, counts // size), maximum) if per_class is None else np.full_like(counts, per_class)
     )
     return np.minimum(wanted, counts)
-
-
-@dataclass(frozen=True, eq=False)
-class Start:
-    """An earlier clustering of the same rows, to start from.
-
-    Attributes:
-        assignment: int32 (n, A), slot of each row.
-        classes: int8 (A, K), class of each slot; -1: unused.
-    """
-
-    assignment: NDArray[np.int32]
-    classes: NDArray[np.int8]
 
 
 def uniform_draws(clusters: NDArray[np.int64], seed: int, round: int) -> NDArray[np.float64]:
@@ -123,19 +108,24 @@ def plus_plus(features: Tensor, labels: Tensor, clusters: NDArray[np.int64], dra
     return values
 
 
-def warm_start(source: Rows, start: Start) -> Centroids:
+def warm_start(source: Rows, assignment: NDArray[np.int32], classes: NDArray[np.int8]) -> Centroids:
     """The centroids of an earlier clustering as these features see them: the means over its clusters.
 
     The features may have moved, or be others altogether, such as the prior's before the first round.
+
+    Args:
+        source: the rows that were clustered.
+        assignment: shape (n, A), slot of each row.
+        classes: shape (A, K), class of each slot; -1: unused.
     """
-    attributes, k = start.classes.shape
+    attributes, k = classes.shape
     _, groups, dimensions = source.shape
     sums = torch.zeros(attributes, k, dimensions, dtype=torch.float64)
     for lo, hi in ranges(len(source.labels), BLOCK):
         features = torch.tensor(source.features(lo, hi)).double()
         for attribute in range(attributes):
-            slots = torch.tensor(start.assignment[lo:hi, attribute])
+            slots = torch.tensor(assignment[lo:hi, attribute])
             sums[attribute].index_add_(0, slots, features[:, attribute if groups > 1 else 0])
-    counts = np.stack([np.bincount(column, minlength=k) for column in start.assignment.T])
+    counts = np.stack([np.bincount(column, minlength=k) for column in assignment.T])
     values = (sums.numpy() / np.maximum(counts, 1)[:, :, None]).astype(np.float32)
-    return Centroids(values, np.where(counts > 0, start.classes, UNUSED).astype(np.int8))
+    return Centroids(values, np.where(counts > 0, classes, UNUSED).astype(np.int8))

@@ -8,6 +8,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from lmle_core.features import Features
+
 BLOCK = 4096
 """Rows of a block. Partial sums are made by the block, so a result depends on this number, and on no worker count."""
 
@@ -126,9 +128,7 @@ class StoredRows:
         path = Path(self.path)
         if path.suffix == ".npy":
             return np.load(path, mmap_mode="r")
-        import zarr
-
-        return zarr.open_array(path / "features", mode="r")
+        return Features.open(path).array
 
 
 def ranges(n: int, block: int = BLOCK) -> Iterator[tuple[int, int]]:

@@ -2,10 +2,11 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_softmax
 
 from lmle_core.config import Config
 from lmle_core.methods.outputs import Outputs, Scorer
-from lmle_core.odds import calibrated_odds, log_odds, log_probabilities, without_absent
+from lmle_core.odds import calibrated_odds, log_odds, without_absent
 
 SWEEPS = 3
 """Rounds of coordinate ascent over the classes; more change next to nothing."""
@@ -13,7 +14,7 @@ SWEEPS = 3
 
 def half(train: Outputs, valid: Outputs, shares: NDArray[np.float32], config: Config) -> Scorer:
     """The most probable class: log p. For two classes, a threshold of ½."""
-    return lambda outputs: log_probabilities(outputs.logits)
+    return lambda outputs: log_softmax(outputs.logits, axis=-1)
 
 
 def prior(train: Outputs, valid: Outputs, shares: NDArray[np.float32], config: Config) -> Scorer:

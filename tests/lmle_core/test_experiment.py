@@ -53,7 +53,7 @@ def run(
 ) -> dict[str, Experiment]:
     directory.mkdir(exist_ok=True)
     settings = SETTINGS[method.name]
-    run_experiment(store, method, settings, tiny(seed), CPU, directory, study="tiny", progress=progress)
+    run_experiment(store, method, settings, tiny(seed), CPU, directory, progress=progress)
     return {rule: Experiment.load(directory, rule) for rule in method.rules}
 
 
@@ -97,7 +97,7 @@ def test_scores_are_those_of_the_predictions_on_both_kinds_of_labels(
     assert np.array_equal(truth.groups, faces_store.identity[rows])
     for rule in method.rules:
         found = Experiment.load(directory, rule)
-        assert (found.study, found.method, found.rule, found.seed) == ("tiny", method.name, rule, 0)
+        assert (found.method, found.rule, found.seed) == (method.name, rule, 0)
         assert found.settings == SETTINGS[method.name]
         assert found.test_clean is not None
         for labels, scores in ((truth.labels, found.test), (truth.clean_labels, found.test_clean)):

@@ -1,7 +1,5 @@
 """Spread of an embedding against its definition, and the message of a collapse."""
 
-import pickle
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -52,11 +50,10 @@ def test_embeddings_without_samples_or_not_finite_are_refused() -> None:
 
 
 def test_a_collapse_names_attributes_spread_loss_and_what_to_do() -> None:
-    refuse_collapse(np.array([0.5, 0.2]), ["Bald", "Male"], 0.1)
+    refuse_collapse({"Bald": 0.5, "Male": 0.2}, 0.1)
     with pytest.raises(Collapse) as caught:
-        refuse_collapse(np.array([0.5, 0.04]), ["Bald", "Male"], 0.1, loss=0.799, ceiling=0.8)
+        refuse_collapse({"Bald": 0.5, "Male": 0.04}, 0.1, loss=0.799, ceiling=0.8)
     message = str(caught.value)
-    assert caught.value.attributes == ("Male",)
     for part in (
         "1 attribute ",
         "at least 0.1",
@@ -71,10 +68,4 @@ def test_a_collapse_names_attributes_spread_loss_and_what_to_do() -> None:
 
 def test_a_spread_that_is_no_number_is_a_collapse_too() -> None:
     with pytest.raises(Collapse, match="Male nan"):
-        refuse_collapse(np.array([0.5, np.nan]), ["Bald", "Male"], 0.1)
-
-
-def test_a_collapse_travels_between_processes() -> None:
-    error = Collapse({"Bald": 0.01}, 0.1, 0.8, 0.8)
-    copy = pickle.loads(pickle.dumps(error))
-    assert (str(copy), copy.spread) == (str(error), error.spread)
+        refuse_collapse({"Bald": 0.5, "Male": float("nan")}, 0.1)

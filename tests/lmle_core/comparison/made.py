@@ -36,7 +36,6 @@ def experiment(key: Key, seed: int, right: float | np.ndarray, labels: Truth, cl
     columns = names(true.shape[1])
     clean = labels.clean_labels
     return Experiment(
-        study="faces",
         method=key[0],
         rule=key[1],
         seed=seed,

@@ -20,7 +20,7 @@ def test_an_experiment_comes_back_from_its_files(tmp_path: Path, classes: int, c
     found = Experiment.load(tmp_path, "lmle-clusters-3")
     np.testing.assert_array_equal(found.predictions, made.predictions)
     assert found.predictions.dtype == np.int8
-    for name in ("study", "method", "rule", "seed", "settings", "validation", "spread", "seconds", "images_seen"):
+    for name in ("method", "rule", "seed", "settings", "validation", "spread", "seconds", "images_seen"):
         assert getattr(found, name) == getattr(made, name)
     for name in ("test", "test_clean", "ranking", "ranking_clean"):
         ours, theirs = getattr(made, name), getattr(found, name)
@@ -71,5 +71,5 @@ def test_parts_that_disagree_are_refused() -> None:
 def test_the_json_is_for_people_too(tmp_path: Path) -> None:
     experiment(("ce", "half"), 0, 0.8, truth(0)).save(tmp_path, "ce")
     values = json.loads((tmp_path / "ce.json").read_text())
-    assert list(values)[:5] == ["study", "method", "rule", "seed", "settings"]
+    assert list(values)[:4] == ["method", "rule", "seed", "settings"]
     assert set(values["ranking"]) > {"mean_average_precision", "mean_roc_auc", "mean_mcc"}

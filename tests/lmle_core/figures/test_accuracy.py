@@ -37,7 +37,6 @@ def test_bars_are_the_scores_with_the_most_imbalanced_attribute_on_top() -> None
 def test_attributes_that_are_not_celebas_have_no_published_bars(classes: int) -> None:
     figure = balanced_accuracy_bars(made(["a", "b", "c"], 0.2, classes))
     assert len(figure.axes[0].containers) == 1
-    assert len(balanced_accuracy_bars(made(list(RATES), 0.2), published=False).axes[0].containers) == 1
 
 
 def test_an_attribute_without_a_balanced_accuracy_is_shown_without_a_bar() -> None:

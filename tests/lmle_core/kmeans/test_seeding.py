@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lmle_core.kmeans import ArrayRows, Centroids
 from lmle_core.kmeans.coarse import coarse_start, sample
-from lmle_core.kmeans.seeding import Start, class_counts, cluster_counts, plus_plus, uniform_draws, warm_start
+from lmle_core.kmeans.seeding import class_counts, cluster_counts, plus_plus, uniform_draws, warm_start
 from tests.lmle_core.kmeans.random_rows import random_rows
 
 
@@ -111,7 +111,7 @@ def test_identical_rows_give_identical_centroids() -> None:
 def test_a_warm_start_is_the_mean_of_each_old_cluster(shared: bool) -> None:
     source = random_rows(90, 2, 4, shared=shared)
     assignment = (2 * source.labels + np.arange(90)[:, None] % 2).astype(np.int32)
-    start = warm_start(source, Start(assignment, np.tile(np.array([0, 0, 1, 1, -1], np.int8), (2, 1))))
+    start = warm_start(source, assignment, np.tile(np.array([0, 0, 1, 1, -1], np.int8), (2, 1)))
     assert start.classes.tolist() == [[0, 0, 1, 1, -1]] * 2
     for attribute in range(2):
         for slot in range(4):
