@@ -16,7 +16,7 @@ from benchmarks.environment import environment
 from benchmarks.record import RECORDS, Json, today, write_record
 from lmle_core.config import Config, ConfigError, load_config
 from lmle_core.methods.catalogue import METHODS
-from lmle_core.network import cpu_has_bfloat16
+from lmle_core.network import has_bfloat16
 from lmle_core.studies import STUDIES, Study, find_study
 
 PARTS = ("comparison", "trials", "samples")
@@ -224,7 +224,7 @@ def _device() -> str:
 
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    return f"cpu ({platform.machine()}, {'with' if cpu_has_bfloat16() else 'without'} bfloat16)"
+    return f"cpu ({platform.machine()}, {'with' if has_bfloat16(torch.device('cpu')) else 'without'} bfloat16)"
 
 
 if __name__ == "__main__":

@@ -26,7 +26,9 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"engines.device {name!r}: expected 'auto', 'cpu', 'cuda' or 'cuda:N'") from None
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"engines.device {name!r}: expected 'auto', 'cpu', 'cuda' or 'cuda:N'")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"engines.device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices")
     return device
@@ -99,9 +101,14 @@ class DeviceImages:
     def __call__(self, positions: np.ndarray) -> Tensor:
         """Images at the positions, uint8, shape (len(positions), 3, H, W), on the device."""
         if self.resident is not None:
-            return self.resident.index_select(0, torch.from_numpy(positions).to(self.device))
-        images = torch.from_numpy(self.store.gather(self.rows[positions]))
-        return images.to(self.device, non_blocking=True)
+            return self.resident.index_select(0, on_device(positions, self.device))
+        return on_device(self.store.gather(self.rows[positions]), self.device)
+
+
+def on_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """A copy of an array on a device; a GPU copies it from pinned memory, so that the host goes on meanwhile."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def seeded_generator(seed: tuple[int, ...], device: torch.device | str = "cpu") -> torch.Generator:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,9 +79,9 @@ class Network(nn.Module):
 
         In bfloat16 computes the trunk alone: a bfloat16 distance is wrong by as much as a margin.
         """
-        reduced = images.device.type == "cuda" or (self.spec.precision == "bfloat16" and cpu_has_bfloat16())
+        wanted = images.device.type == "cuda" or self.spec.precision == "bfloat16"
         scaled = images.to(torch.float32, memory_format=torch.channels_last).sub_(127.5).div_(64.0)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=reduced):
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=wanted and has_bfloat16(images.device)):
             found = self.trunk(scaled)
         return self.standardise(found.float())
 
@@ -96,8 +97,14 @@ class Network(nn.Module):
         return Output(features, self.embed(features), logits)
 
 
-def cpu_has_bfloat16() -> bool:
-    """Whether this CPU multiplies in bfloat16; where not, torch's emulation is ten times slower than float32."""
+@cache
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies in bfloat16: a GPU from compute capability 8.0 on.
+
+    Where a CPU does not, torch's emulation is ten times slower than float32; cuDNN has no such convolutions for a GPU.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
     capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16"))
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 
 FILE = "pca.npz"
+BLOCK = 256
+"""Images that are projected at a time: their pixels are held in float32."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,14 @@ class PrincipalComponents:
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Unit features float32 (b, 1, D) of images uint8 (b, 3, H, W)."""
-        projected = (_flat(images) - self.mean) @ self.components.T
-        return (projected / np.linalg.norm(projected, axis=1, keepdims=True).clip(1e-12))[:, None]
+        parts = [self._projected(images[low : low + BLOCK]) for low in range(0, len(images), BLOCK)]
+        return np.concatenate(parts)[:, None] if parts else np.empty((0, 1, len(self.components)), np.float32)
+
+    def _projected(self, images: np.ndarray) -> np.ndarray:
+        pixels = _flat(images)
+        pixels -= self.mean
+        projected = pixels @ self.components.T
+        return np.asarray(projected / np.linalg.norm(projected, axis=1, keepdims=True).clip(1e-12))
 
     def save(self, directory: Path) -> None:
         """Write `pca.npz`."""
@@ -52,4 +60,6 @@ class PrincipalComponents:
 
 
 def _flat(images: np.ndarray) -> np.ndarray:
-    return images.reshape(len(images), -1).astype(np.float32) / 255
+    pixels = images.reshape(len(images), -1).astype(np.float32)
+    pixels /= 255
+    return pixels

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lmle_core.config import Config
-from lmle_core.device import DeviceImages, augment, entropy, seeded_generator
+from lmle_core.device import DeviceImages, augment, entropy, on_device, seeded_generator
 from lmle_core.distributed.ranks import gathered, share, writes
 from lmle_core.losses import cross_entropy
 from lmle_core.network import (
@@ -29,7 +29,8 @@ from lmle_core.pca import PrincipalComponents
 from lmle_core.sampling import Uniform
 from lmle_core.store import TRAIN, ImageStore
 
-PCA_IMAGES = 5000
+PCA_IMAGES, PCA_PIXELS = 5000, 1 << 28
+"""Images that principal components are fitted to; of large ones, as many as have so many pixels, of 4 bytes each."""
 CALIBRATION_BATCHES = 50
 Progress = Callable[[int, int], None]
 
@@ -57,7 +58,7 @@ class Classification:
         training = self.config.training
         positions = Uniform(len(self.images), training.batch, self.seed)(iteration)
         logits = forwarded(network, self.images, positions, self.config, (*self.seed, iteration)).logits
-        labels = self.labels[torch.from_numpy(positions).to(logits.device)]
+        labels = self.labels[on_device(positions, logits.device)]
         loss = cross_entropy(logits, labels, self.margin).mean()
         return loss, {"loss_bce": loss.detach()}
 
@@ -180,7 +181,8 @@ def fit_pca(store: ImageStore, config: Config, directory: Path) -> None:
     """Principal components of a random sample of the training images."""
     rows = store.rows(TRAIN)
     generator = np.random.default_rng((config.seed, 1))
-    sample = np.sort(generator.choice(rows, min(PCA_IMAGES, len(rows)), replace=False))
+    number = min(PCA_IMAGES, max(config.prior.components + 1, PCA_PIXELS // int(np.prod(store.shape))), len(rows))
+    sample = np.sort(generator.choice(rows, number, replace=False))
     PrincipalComponents.fit(store.gather(sample), config.prior.components, config.seed).save(directory)
 
 

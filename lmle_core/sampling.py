@@ -39,6 +39,9 @@ class Uniform:
 class ClassEqual:
     """Every class of one attribute gets the same number of images.
 
+    Raises:
+        ValueError: for a batch of fewer images than there are classes, in which the last would never be.
+
     Corner cases: with fewer members than its share a class gives them all; classes without members are left out; the
     remainder of batch / classes goes to the first classes.
     """
@@ -51,6 +54,8 @@ class ClassEqual:
     def __post_init__(self) -> None:
         """List the members of each class."""
         members = [np.flatnonzero(self.labels == c) for c in np.unique(self.labels)]
+        if self.batch < len(members):
+            raise ValueError(f"training.batch {self.batch} is too small for the {len(members)} classes: enlarge it")
         object.__setattr__(self, "members", members)
 
     def __call__(self, iteration: int) -> np.ndarray:

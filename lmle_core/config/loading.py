@@ -95,6 +95,8 @@ def _explain(error: ValidationError) -> str:
             message = f"{problem['input']!r} is not one of {', '.join(valid)}{nearest(problem['input'], valid)}"
         elif problem["type"] == "tuple_type":
             message = f'expected a list, such as ["a", "b"] or [1, 2] (got {problem["input"]!r})'
+        elif problem["type"] == "string_pattern_mismatch":
+            message = f"{problem['input']!r} is no name that can be had (pattern {problem['ctx']['pattern']})"
         elif problem["type"] == "model_type":
             message = f"a section, whose settings are {where}.KEY=VALUE (got {problem['input']!r})"
         elif not message.startswith("unknown name") and not isinstance(problem["input"], dict):

@@ -24,7 +24,9 @@ def _list_names(schema: dict[str, Any]) -> None:
 class Section(BaseModel):
     """Strict and frozen: an unknown name is refused with the nearest valid one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, json_schema_extra=_list_names)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, json_schema_extra=_list_names
+    )
 
     @model_validator(mode="before")
     @classmethod

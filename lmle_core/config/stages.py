@@ -1,5 +1,6 @@
 """The sections of the configuration, one for each stage, with every setting's default and what it means."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -9,6 +10,7 @@ from lmle_core.config.section import Section
 from lmle_core.location import Location
 
 NotNegative = Annotated[float, Field(ge=0)]
+Angle = Annotated[float, Field(ge=0, le=math.pi / 2)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 
@@ -138,7 +140,7 @@ class Loss(Section):
     adjusted: bool = Field(
         True, description="Softmax ratio: sums instead of means, so that the embedding fits likelihoods; no costs then."
     )
-    angles: tuple[NotNegative, NotNegative] = Field(
+    angles: tuple[Angle, Angle] = Field(
         (0.1, 0.05), description="Centroid margin: angular margins between classes and between clusters, radians."
     )
     embedding_weight: float = Field(0.3, ge=0, description="Weight of the embedding's loss.")
@@ -238,7 +240,9 @@ class Engines(Section):
     dask_memory: str = Field("4GiB", description="Memory limit of a local worker; torch alone takes 0.8 GiB.")
     tracking_uri: str | None = Field(None, description="MLflow; null: MLFLOW_TRACKING_URI, else the workspace's own.")
     experiment: str = Field("lmle", min_length=1, description="MLflow experiment.")
-    model: str = Field("lmle", min_length=1, description="Name in MLflow's model registry.")
+    model: str = Field(
+        "lmle", pattern=r"^[^\s/:'][^/:']*$", description="Name in MLflow's model registry; without ' / and :."
+    )
     storage: str | None = Field(
         None, description="URL of a storage that several machines' workspaces share; null: LMLE_STORAGE, else none."
     )

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from lmle_core.config import Config
-from lmle_core.device import DeviceImages
+from lmle_core.device import DeviceImages, on_device
 from lmle_core.network import Network, Output
 from lmle_core.prior import forwarded
 from lmle_core.sampling import Uniform
@@ -51,4 +50,4 @@ class Lesson:
             iteration: what the augmentation is drawn from, besides the seed.
         """
         output = forwarded(network, self.images, positions, self.config, (*self.seed, iteration))
-        return output, self.labels[torch.from_numpy(positions).to(self.labels.device)]
+        return output, self.labels[on_device(positions, self.labels.device)]

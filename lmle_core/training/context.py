@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lmle_core.config import Config
-from lmle_core.device import DeviceImages, seeded_generator
+from lmle_core.device import DeviceImages, on_device, seeded_generator
 from lmle_core.distributed.ranks import gathered, share
 from lmle_core.features import BATCH
 from lmle_core.losses import Headers
@@ -42,7 +42,7 @@ class Round:
 
     def on_device(self, positions: np.ndarray) -> Tensor:
         """Positions as an index tensor on the device."""
-        return torch.from_numpy(positions).to(self.labels.device)
+        return on_device(positions, self.labels.device)
 
     def generator(self, iteration: int) -> torch.Generator:
         """Draws the pools of an iteration."""

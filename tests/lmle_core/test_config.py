@@ -48,6 +48,8 @@ def test_a_wrong_name_or_value_is_refused_with_the_nearest(setting: str, message
         (["loss.embedding_weight=0", "loss.bce_weight=0"], "nothing would be trained"),
         (["loss.margins=[-0.1, 0.2, 0.5]"], "greater than or equal to 0"),
         (["loss.angles=[-3, 0.05]"], "greater than or equal to 0"),
+        (["loss.angles=[5.7, 0.05]"], "less than or equal to 1.57"),
+        (["loss.margins=[inf, 0.1, 0.1]"], "should be a finite number"),
         (["index.clusters_per_class=[0]"], "greater than or equal to 1"),
         (["index.neighbours=[-1]"], "greater than or equal to 0"),
         (["quintuplets.mode=table", "loss.kind=centroid-margin"], "trains on loss.kind 'hinge'"),

@@ -89,3 +89,9 @@ def test_threads_are_those_of_every_library() -> None:
         assert {pool["num_threads"] for pool in threadpool_info()} == {1}
     finally:
         set_threads(before)
+
+
+@pytest.mark.parametrize("name", ["mps", "meta", "gpu", "cpu:x"])
+def test_a_device_that_is_neither_cpu_nor_cuda_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"engines.device '{name}': expected 'auto', 'cpu', 'cuda' or 'cuda:N'"):
+        choose_device(name)

@@ -117,3 +117,10 @@ def test_auto_is_class_equal_for_one_attribute_and_uniform_for_several() -> None
     assert isinstance(make_sampler("auto", imbalanced(0), 32, 4, (0,)), Uniform)
     with pytest.raises(ValueError, match="serves one attribute, and there are 6"):
         make_sampler("class-equal", imbalanced(0), 32, 4, (0,))
+
+
+def test_a_batch_smaller_than_the_classes_is_refused() -> None:
+    labels = np.arange(40, dtype=np.int8)[:, None] % 10
+    assert len(make_sampler("auto", labels, 10, 1, (0,))(0)) == 10
+    with pytest.raises(ValueError, match=r"training.batch 9 is too small for the 10 classes"):
+        make_sampler("auto", labels, 9, 1, (0,))
