@@ -114,9 +114,10 @@ def _check_request(config: Config, methods: Sequence[Method], seeds: int, trial_
         raise UsageError(f"expected at least one method and one seed, found {len(methods)} and {seeds}")
     if trial_seeds < 1:
         raise UsageError(f"expected settings to be tried on at least one seed, found trial_seeds {trial_seeds}")
-    if not NAME.fullmatch(study):
+    if not NAME.fullmatch(study) or study.endswith(".partial"):
         raise UsageError(
-            f"the comparison's name {study!r} is to name a folder: expected letters, digits, '.', '_', '-'"
+            f"the comparison's name {study!r} is to name a folder: expected letters, digits, '.', '_', '-', and "
+            "another end than .partial"
         )
     if config.prior.kind != "bce":
         raise UsageError(

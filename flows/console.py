@@ -6,15 +6,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.table import Table
 
 PLAIN_WIDTH = 160
 
 
 def console(stderr: bool = False) -> Console:
-    """Of the terminal's width; where the output is no terminal, wide enough for our tables."""
-    found = Console(stderr=stderr, highlight=False, soft_wrap=True)
-    return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=PLAIN_WIDTH, soft_wrap=True)
+    """Of the terminal's width, or of `PLAIN_WIDTH`; names are shown as they are, whatever markup they look like."""
+    found = Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False)
+    if not found.is_terminal:
+        found.width = PLAIN_WIDTH
+    return found
+
+
+def print_table(table: Table) -> None:
+    """Print a table, folded into the width of a terminal; anywhere else a row is one line, however long."""
+    out = console()
+    for column in table.columns:
+        column.overflow = "fold"
+    if not out.is_terminal:
+        out.width = max(out.width, Measurement.get(out, out.options.update(max_width=1 << 20), table).maximum)
+    out.print(table)
 
 
 @dataclass
@@ -61,7 +75,7 @@ class _Plain(logging.Handler):
         self._out = out
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._out.print(record.getMessage(), markup=False)
+        self._out.print(record.getMessage())
 
 
 class _Counter(logging.Handler):
@@ -95,4 +109,4 @@ class _Handler(logging.Handler):
             for task in self._tasks.values():
                 self._bar.remove_task(task)
             self._tasks.clear()
-        self._bar.console.print(record.getMessage(), markup=False)
+        self._bar.console.print(record.getMessage())

@@ -19,6 +19,10 @@ class UsageError(ValueError):
     """Wrong usage or input; the message says what was expected, what was found and what to do."""
 
 
+class BeginsAnewError(RuntimeError):
+    """An interrupted command that has nothing to continue from."""
+
+
 # By name, so that nothing heavy is imported to explain an error.
 CODES = {
     "UsageError": Exit.USAGE,
@@ -33,9 +37,13 @@ CODES = {
     "PostgresError": Exit.USAGE,
     "QualityGateError": Exit.REFUSED,
     "Abort": Exit.INTERRUPTED,
+    "BeginsAnewError": Exit.INTERRUPTED,
     "KeyboardInterrupt": Exit.INTERRUPTED,
     "TerminationSignal": Exit.INTERRUPTED,
 }
+
+OURS = ("flows", "tasks", "infra", "lmle_core", "click", "typer", "prefect", "builtins")
+"""Packages whose errors these are; a database's DataError is another."""
 
 
 def explain(error: BaseException) -> tuple[Exit, str]:
@@ -52,7 +60,8 @@ def explain(error: BaseException) -> tuple[Exit, str]:
     if hasattr(shown, "format_message"):  # the parser's errors name the option there
         message = shown.format_message()
     if code is Exit.INTERRUPTED:
-        message = "interrupted; the same command continues where this one stopped"
+        anew = isinstance(shown, BeginsAnewError)
+        message = f"interrupted; the same command {'begins anew' if anew else 'continues where this one stopped'}"
     elif type(shown).__name__ == "ConnectError":  # of Prefect's client
         message = f"Prefect's server does not answer any more ({message}); when it does, the same command goes on"
     elif code is Exit.FAILED and not isinstance(shown, RuntimeError):
@@ -66,6 +75,6 @@ def explain(error: BaseException) -> tuple[Exit, str]:
 
 def _code(error: BaseException) -> Exit | None:
     for kind in type(error).__mro__:
-        if kind.__name__ in CODES:
+        if kind.__name__ in CODES and kind.__module__.partition(".")[0] in OURS:
             return CODES[kind.__name__]
     return None

@@ -131,5 +131,5 @@ def _command(config: Config) -> str:
     for section, values in settings.items():
         entries = values.items() if isinstance(values, dict) else [("", values)]
         for key, value in entries:
-            words += ["--set", f"{section}{'.' if key else ''}{key}={json.dumps(value)}"]
+            words += ["--set", f"{section}{'.' if key else ''}{key}={json.dumps(value, ensure_ascii=False)}"]
     return shlex.join(words)

@@ -30,10 +30,9 @@ def run_here(config: Config) -> Path:
 
         wait()
         found = lmle(config)
-    directory = Path(found["run"])
     _print_stages(stages)
-    _conclude(config, workspace_path(config.engines.workspace), directory)
-    return directory
+    _conclude(config, workspace_path(config.engines.workspace), found)
+    return Path(found["run"])
 
 
 def retrain_here(config: Config) -> None:
@@ -44,7 +43,7 @@ def retrain_here(config: Config) -> None:
         wait()
         found = retrain(config)
     _print_stages(stages)
-    _conclude(config, workspace_path(config.engines.workspace), Path(found["run"]))
+    _conclude(config, workspace_path(config.engines.workspace), found)
     print(f"\n{found['decision']}: {found['reason']}")
     if found["files"]:
         print(f"why     {found['files']}")
@@ -167,16 +166,17 @@ def _print_stages(stages: Tally) -> None:
     print(f"stages  {how}\n")
 
 
-def _conclude(config: Config, workspace: Path, directory: Path) -> None:
+def _conclude(config: Config, workspace: Path, found: Mapping[str, str]) -> None:
     from flows.runs import find_run
     from flows.tables import print_summary
 
+    directory = Path(found["run"])
     print_summary(find_run(workspace, str(directory)).summary)
     option = "" if workspace == workspace_path() else f" --workspace {shlex.quote(str(workspace))}"
     servers = f"\n        lmle up{option}   (Prefect's UI is then at http://127.0.0.1:4200, MLflow's at http://127.0.0.1:5000)"
     print(
         f"\nreport  {directory / 'report.html'}"
-        f"\nmodel   {directory / 'model'}, registered as models:/{config.engines.model}"
+        f"\nmodel   {directory / 'model'}, registered as {found['model']}"
         f"\nMLflow  {_tracking_uri(config)}"
         f"\n\nnext:   lmle predict {directory.name} IMAGE…{option}"
         f"\n        lmle show {directory.name}{option}{'' if running(workspace) else servers}"

@@ -11,7 +11,7 @@ from flows.lmle import DEFAULTS, Trained, ingested, train
 from lmle_core.artefact import Reference
 from lmle_core.config import Config
 from lmle_core.location import Location
-from tasks.champions import Champions, deciding
+from tasks.champions import Champions, deciding, rollback_command
 from tasks.drift import drift_said, drift_text
 from tasks.frozen_test import check_frozen_test, frozen_test
 from tasks.gates import check_champion
@@ -39,7 +39,7 @@ def retrain(config: Config = DEFAULTS, directory: Location | None = None) -> dic
         say(f"{'overdue':<12} run {name} is cancelled: this one does the same")
     with ingested(config, directory) as (stages, store):
         champions = Champions.open(config.engines, stages.workspace)
-        prepared = _prepare(stages, store, champions)
+        prepared = _prepare(stages, store, champions, starts=stages.config.promotion.warm_start)
         trained = train(stages, store)
         with deciding(stages.workspace):
             outcome, files = _decide(stages, store, champions, trained, prepared)
@@ -66,8 +66,8 @@ class Prepared:
     drift: Reference | None
 
 
-def _prepare(stages: Stages, store: Reference, champions: Champions) -> Prepared:
-    """All that can be refused or warned of before training; the drift, where there is a champion to measure it by."""
+def _prepare(stages: Stages, store: Reference, champions: Champions, *, starts: bool) -> Prepared:
+    """All that can be refused or warned of before training, which the champion `starts` or not; the drift beside it."""
     champion = champions.current()
     if champion is None:
         champions.check_first()
@@ -75,9 +75,9 @@ def _prepare(stages: Stages, store: Reference, champions: Champions) -> Prepared
         return Prepared(None, None)
     held = champions.fetch(champion, stages.workspace)
     stages.keep(held)
-    check_champion(held, store, stages.config)
+    check_champion(held, store, stages.config, starts=starts)
     check_frozen_test(frozen_test(champions, champion, stages.workspace), store, stages.config)
-    if stages.config.promotion.warm_start:
+    if starts:
         stages.start = warm_start(held)
     measured = stages.drift(store, held)
     say(f"{'drift':<12} {drift_said(measured)}")
@@ -96,14 +96,15 @@ def _decide(
     champion, challenger = champions.current(), champions.version(trained.model.version)
     if champion is None:  # registration makes the first one, and somebody has taken its alias since
         champions.check_first()
-        raise RuntimeError(f"the alias of the champion of {champions.name!r} was removed: `lmle rollback --to` sets it")
+        again = rollback_command(champions.name)
+        raise RuntimeError(f"the alias of the champion of {champions.name!r} was removed: `{again}` sets it")
     if champion.number not in (prepared.champion, challenger.number):
         if stages.start is not None:
             raise RuntimeError(
                 f"version {champion.number} became champion while this challenger was trained from version "
                 f"{prepared.champion}: the same command trains one from the champion of now"
             )
-        prepared = _prepare(stages, store, champions)
+        prepared = _prepare(stages, store, champions, starts=False)
     measured = prepared.drift
     test = frozen_test(champions, champion, stages.workspace)
     verdict: Reference | None = None
@@ -112,7 +113,7 @@ def _decide(
         held = champions.fetch(champion, stages.workspace)
         verdict = stages.verdict(store, test, trained.run, held)
         files = keep_files(Path(trained.run.path), [verdict, *([measured] if measured else [])])
-    outcome = decide(champion, challenger, verdict)
+    outcome = decide(champions.name, champion, challenger, verdict)
     evidence = {
         "data": store.digest,
         "test_images": test.digest,

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from flows.console import console
+from flows.console import print_table
 from flows.runs import Classified, Run
 from tasks.champions import GAIN, REPLACED, RESTORED_AT, ROLLED_BACK_AT, Version
 from tasks.registry import PROMOTED_AT
@@ -47,7 +47,7 @@ def print_summary(summary: Mapping[str, Any]) -> None:
         *(_percent(baselines[key]["mean_balanced_accuracy"]) for key in rivals),
         style="bold",
     )
-    console().print(table)
+    print_table(table)
 
 
 def print_comparison(name: str, comparison: Mapping[str, Any]) -> None:
@@ -71,7 +71,7 @@ def print_comparison(name: str, comparison: Mapping[str, Any]) -> None:
             "" if gained is None or gained["low"] is None else _interval(_ends(gained)),
             style="bold" if [each["method"], each["rule"]] == comparison["reference"] else "",
         )
-    console().print(table)
+    print_table(table)
 
 
 def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -79,7 +79,7 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
-    console().print(table)
+    print_table(table)
 
 
 def print_runs(known: Sequence[Run]) -> None:

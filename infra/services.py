@@ -135,12 +135,12 @@ def up(
             state.started = dict(old.started)
         *servers, worker = state.services(workspace, postgres.address if postgres else "")
         missing = [service for service in servers if not _works(service, state)]
-        _end(missing[::-1], workspace, state)
-        _end_orphans(missing, state)
-        _refuse_ports_in_use(missing)
-        new_database = None if postgres else prepare_database(workspace)
         began = time.monotonic()
         try:
+            _end(missing[::-1], workspace, state)
+            _end_orphans(missing, state)
+            _refuse_ports_in_use(missing)
+            new_database = None if postgres else prepare_database(workspace)
             for service in missing:
                 _start(service, workspace, state)
             for service in missing:
@@ -159,6 +159,7 @@ def up(
                 _await(worker, workspace, state, began, say)
         except BaseException:
             _end(missing[::-1], workspace, state)
+            _leave_records(old, state, workspace)
             raise
     return Addresses.of(ports)
 
@@ -248,6 +249,16 @@ def _await(service: Service, workspace: Path, state: State, began: float, say: S
             raise ServerError(f"{service.name} {problem}\n{tail(_log(service, workspace))}")
         time.sleep(0.2)
     say(f"{service.name:<13} up after {time.monotonic() - began:4.1f} s  {service.url}")
+
+
+def _leave_records(old: State | None, state: State, workspace: Path) -> None:
+    """Where nothing was started, the records are where they were, and not in the database that was asked for."""
+    if state.started or state.postgres == (old.postgres if old else ""):
+        return
+    if old is None:
+        (workspace / "services.json").unlink()
+    else:
+        old.save(workspace)
 
 
 def _end(services: list[Service], workspace: Path, state: State) -> None:

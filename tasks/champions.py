@@ -59,6 +59,11 @@ def deciding(workspace: Path, *, wait: bool = True) -> Iterator[None]:
         yield
 
 
+def rollback_command(name: str, version: int | str = "VERSION") -> str:
+    """What makes a former champion of a model the champion again."""
+    return f"lmle rollback --model {name} --to {version}"
+
+
 @dataclass(frozen=True)
 class Version:
     """A version of the registered model.
@@ -131,7 +136,7 @@ class Champions:
         if former := [each.number for each in self.history()]:
             raise RollbackError(
                 f"no version of {self.name!r} has the alias {CHAMPION!r}, and versions {former} were champion: "
-                "`lmle rollback --to VERSION` brings one back"
+                f"`{rollback_command(self.name)}` brings one back"
             )
 
     def fetch(self, version: Version, workspace: Path) -> Reference:
@@ -141,7 +146,7 @@ class Champions:
         except MissingError as error:
             raise MissingError(
                 f"version {version.number} of {self.name!r} is the champion, and its model cannot be read from "
-                f"{version.source} ({error}): restore it, or move the alias with `lmle rollback --to`"
+                f"{version.source} ({error}): restore it, or move the alias with `{rollback_command(self.name)}`"
             ) from None
 
     def promote(self, number: int) -> None:

@@ -17,9 +17,10 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from lmle_core.artefact import digest_of
 from lmle_core.config import Engines
 from lmle_core.cores import cores
+from tasks.progress import say
 
 ADDRESS_VARIABLE = "LMLE_DASK_ADDRESS"
-CONNECT_SECONDS = 10
+CONNECT_SECONDS, NO_WORKERS = 10, 300
 CLOCK = 2.0
 """Seconds by which the start of a process may be told too early: Linux counts it from a boot in whole seconds."""
 OWN_ENVIRONMENT = {
@@ -95,6 +96,17 @@ def asked(client: Client, function: Callable[..., Any], *arguments: Any, **optio
     return {worker: answer for worker, answer in answers.items() if not isinstance(answer, OSError)}
 
 
+def await_workers(client: Client) -> None:
+    """Return when the cluster has a worker. Raises DaskError where none joins in `NO_WORKERS` seconds."""
+    if not client.nthreads():
+        say(f"dask         {client.scheduler.address} has no worker: waiting for one")
+        try:
+            client.wait_for_workers(1, timeout=NO_WORKERS)
+        except TimeoutError:
+            place = client.scheduler.address
+            raise DaskError(f"no worker joined the Dask scheduler at {place} in {NO_WORKERS} s") from None
+
+
 def check_code(client: Client, workers: Iterable[str]) -> None:
     """Raise DaskError unless workers run this process's code: what they compute would pass for it."""
     try:
@@ -148,7 +160,7 @@ def dask_client(engines: Engines, *, own: bool = False) -> Iterator[Client]:
         "distributed.nanny.pre-spawn-environ": OWN_ENVIRONMENT,
         "distributed.worker.multiprocessing-method": "spawn",
         "distributed.scheduler.no-workers-timeout": dask.config.get("distributed.scheduler.no-workers-timeout")
-        or "300s",
+        or f"{NO_WORKERS}s",
     }
     with dask.config.set(settings):
         cluster = LocalCluster(

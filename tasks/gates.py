@@ -139,12 +139,18 @@ def few_iterations(store: Reference, config: Config) -> str:
     )
 
 
-def check_champion(champion: Reference, store: Reference, config: Config) -> None:
+def check_champion(champion: Reference, store: Reference, config: Config, *, starts: bool) -> None:
     """Refuse to retrain beside a champion that cannot classify the store's images, or start what it is to start.
 
+    Args:
+        champion: as `Champions.fetch` has it.
+        store: the images.
+        config: of the retraining.
+        starts: whether training goes on from the champion's network.
+
     Raises:
-        ConfigError: where images, attributes or classes are others than the champion's, or `promotion.warm_start` asks
-            for another trunk than it has, or for one that was trained on images which are now to judge.
+        ConfigError: where images, attributes or classes are others than the champion's; and where it is to start the
+            training with another trunk, or was trained on images which are now to judge.
     """
     model, images = Classifier.load(Path(champion.path)), ImageStore.open(store.path)
     own, spec = model.encoder.network.spec, network_spec(images, config)
@@ -154,7 +160,7 @@ def check_champion(champion: Reference, store: Reference, config: Config) -> Non
         ("attributes", ", ".join(model.attributes), ", ".join(images.attributes)),
         ("classes", str(model.index.n_classes), str(class_count(images.labels))),
     ]  # fmt: skip
-    if config.promotion.warm_start:
+    if starts:
         expected, found = (
             each.trunk + (f" of width {each.width}" if each.trunk == SIX_LAYER else "") for each in (own, spec)
         )
@@ -165,7 +171,7 @@ def check_champion(champion: Reference, store: Reference, config: Config) -> Non
                 f"the champion of model {config.engines.model!r} has the {what} {expected}, this retraining {found}: "
                 "configure it as the champion was, or let engines.model name another model"
             )
-    if config.promotion.warm_start and (profile := TrainingProfile.load(Path(champion.path) / MODEL)) is not None:
+    if starts and (profile := TrainingProfile.load(Path(champion.path) / MODEL)) is not None:
         judging = np.concatenate([images.rows(VALID), images.rows(TEST)])
         names = np.array([images.filenames[row] for row in judging])
         if learnt := list(names[np.isin(names, profile.names)]):

@@ -101,7 +101,12 @@ def remove(directory: Path, older: float) -> bool:
             if _last_change(directory) >= time.time() - older:
                 return False
             (directory / MARKER).unlink(missing_ok=True)
-            shutil.rmtree(directory)
+            going = directory
+            if not directory.name.endswith(".partial"):  # what a crash leaves of it is found again, and is no run
+                going = directory.with_name(f"{directory.name}.old.partial")
+                shutil.rmtree(going, ignore_errors=True)
+                directory.replace(going)
+            shutil.rmtree(going)
             return True
     except Timeout:
         return False

@@ -18,7 +18,17 @@ from lmle_core.device import choose_device, set_threads
 from lmle_core.frozen_test import FrozenTest
 from lmle_core.promotion import judge
 from lmle_core.store import ImageStore
-from tasks.champions import DECISION, GAIN, JUDGED_AGAINST, REASON, REPLACED, ROLLED_BACK_AT, Champions, Version
+from tasks.champions import (
+    DECISION,
+    GAIN,
+    JUDGED_AGAINST,
+    REASON,
+    REPLACED,
+    ROLLED_BACK_AT,
+    Champions,
+    Version,
+    rollback_command,
+)
 from tasks.registry import PROMOTED_AT
 from tasks.stage import stage
 
@@ -94,10 +104,11 @@ class Outcome:
         return f"**{self.said()[0].upper()}{self.said()[1:]}**{table}"
 
 
-def decide(champion: Version, challenger: Version, judged: Reference | None) -> Outcome:
+def decide(name: str, champion: Version, challenger: Version, judged: Reference | None) -> Outcome:
     """The outcome for a challenger.
 
     Args:
+        name: of the registered model.
         champion: the current one.
         challenger: the retraining's.
         judged: the verdict; None where the challenger is the champion.
@@ -112,7 +123,7 @@ def decide(champion: Version, challenger: Version, judged: Reference | None) -> 
     if not found["promoted"]:
         return Outcome("refused", found["reason"], challenger, champion, gain)
     if ROLLED_BACK_AT in challenger.tags:
-        at, again = challenger.tags[ROLLED_BACK_AT], f"lmle rollback --to {challenger.number}"
+        at, again = challenger.tags[ROLLED_BACK_AT], rollback_command(name, challenger.number)
         return Outcome("refused", f"it was rolled back at {at}; `{again}` brings it back", challenger, champion, gain)
     return Outcome("promoted", f"against version {champion.number} it {found['reason']}", challenger, champion, gain)
 

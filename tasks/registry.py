@@ -103,9 +103,11 @@ def register_model(
     number = int(version.version)
     aliases = dict(client.get_registered_model(name).aliases)
     others = [each for each in client.search_model_versions(f"name = '{name}'") if int(each.version) != number]
-    if CHAMPION not in aliases and not any(PROMOTED_AT in each.tags for each in others):
+    first = not any(PROMOTED_AT in each.tags for each in others)
+    if first and int(aliases.get(CHAMPION, number)) == number:  # also where a killed call has set the alias alone
         client.set_registered_model_alias(name, CHAMPION, str(number))
-        client.set_model_version_tag(name, str(number), PROMOTED_AT, now())
+        if PROMOTED_AT not in version.tags:
+            client.set_model_version_tag(name, str(number), PROMOTED_AT, now())
     if int(aliases.get(CHALLENGER, 0)) < number:
         client.set_registered_model_alias(name, CHALLENGER, str(number))
     return RegisteredModel(name, number, f"models:/{name}/{number}", model.model_id)

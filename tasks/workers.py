@@ -11,7 +11,7 @@ from distributed import Client
 
 from infra.settings import workspace_path
 from lmle_core.config import Engines
-from tasks.dask_cluster import address_of, asked, check_code, cuda_devices, dask_client
+from tasks.dask_cluster import DaskError, address_of, asked, await_workers, check_code, cuda_devices, dask_client
 from tasks.elsewhere import sees, share_with
 from tasks.progress import say
 
@@ -31,14 +31,19 @@ class Workers:
         """The client of the configured cluster (see `tasks.dask_cluster.dask_client`).
 
         Raises:
-            DaskError: as that, and where workers, those that have joined since too, run other code (`check_code`).
+            DaskError: as that, where no worker joins in `NO_WORKERS` seconds, and where workers, those that have joined
+                since too, run other code (`check_code`) or lack the GPU that the others compute on.
         """
         if self._client is None:
             self._client = self._stack.enter_context(dask_client(self._engines))
             share_with(self._client, workspace_path(self._engines.workspace))
-            say(f"dask         {self._client.scheduler.address}, {len(self._client.nthreads())} workers")
+        await_workers(self._client)
         if new := self._client.nthreads().keys() - self._known:
             check_code(self._client, new)
+            if self._kind == "cuda" and not all(asked(self._client, cuda_devices, workers=list(new)).values()):
+                raise DaskError(f"of the Dask workers that have joined, {', '.join(sorted(new))}, some have no GPU")
+            if not self._known:
+                say(f"dask         {self._client.scheduler.address}, {len(new)} workers")
             self._known |= new
         return self._client
 

@@ -51,12 +51,17 @@ def laid_over(
     """The settings with those of the options `--data`, `--workspace` and `--seed`."""
     given = list(settings or [])
     if data is not None:
-        given.append(f"data.directory={json.dumps(str(folder(data)))}")
+        given.append(f"data.directory={_toml(str(folder(data)))}")
     if workspace is not None:
-        given.append(f"engines.workspace={json.dumps(str(workspace))}")
+        given.append(f"engines.workspace={_toml(str(workspace))}")
     if seed is not None:
         given.append(f"seed={seed}")
     return given
+
+
+def _toml(text: str) -> str:
+    """A string of TOML, which has no surrogates for what is beyond 16 bits."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def folder(place: str, option: str = "--data") -> "Location":

@@ -1,13 +1,14 @@
 """Commands around the work: settings, procedural faces, whether a machine is fit, disk space, benchmarks."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flows.commands.options import DataFolder, Preset, Settings, Workspace, folder
-from flows.exits import Exit, UsageError
+from flows.exits import BeginsAnewError, Exit, UsageError
 from infra.settings import workspace_path
 
 STAGES = (
@@ -52,9 +53,15 @@ def synth(
     from lmle_core.faces.files import write_faces
     from tasks.progress import Progress
 
-    with progress_shown():
-        progress = Progress("synth", unit="images")
-        write_faces(out, images, seed, label_noise, lambda done: progress(done, images))
+    partial = out.with_name(f"{out.name}.partial")  # half of a data set must not pass for one
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        with progress_shown():
+            progress = Progress("synth", unit="images")
+            write_faces(partial, images, seed, label_noise, lambda done: progress(done, images))
+    except KeyboardInterrupt:
+        raise BeginsAnewError from None
+    partial.replace(out)
     print(f"{images:,} faces in {out}; train on them with: lmle run --data {out}")
 
 

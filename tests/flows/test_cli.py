@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from flows.commands.options import laid_over
+from flows.exits import Exit, explain
 from flows.runs import model_directory
 from lmle_core.artefact import make_once
+from lmle_core.celeba.layout import DataError
 from lmle_core.config import load_config, presets
 from tasks.champions import deciding
 from tasks.mlflow_store import connect, own_store
@@ -69,6 +72,8 @@ def images(tmp_path: Path) -> Path:
         (["run", "--set", "prior.kind=bcee"], "'bcee' is not one of bce, identity, torchvision, pca; did you"),
         (["run", "--set", "training.rounds=0"], "training.rounds: Input should be greater than or equal to 1 (got 0)"),
         (["run", "--set", "rounds"], "expected section.key=value"),
+        (["run", "--set", "engines.model=team/faces"], "engines.model: 'team/faces' is no name that can be had"),
+        (["run", "--set", "prior.epochs=inf"], "prior.epochs: Input should be a finite number (got inf)"),
         (["run", "--set", "rounds=3"], "--set rounds=3: did you mean training.rounds?"),
         (["run", "--set", "training=3"], "training: a section, whose settings are training.KEY=VALUE (got 3)"),
         (["run", "--set", "data.attributes=Bald"], 'expected a list, such as ["a", "b"] or [1, 2] (got \'Bald\')'),
@@ -289,6 +294,37 @@ def test_synth_writes_a_data_set_and_spares_what_is_there(lmle: Lmle, tmp_path: 
     assert (ended.code, f"lmle run --data {out}" in ended.out) == (0, True)
     assert len(list((out / "img_align_celeba").iterdir())) == 4
     assert "expected a new or empty folder" in lmle("synth", out, "-n", 4).err
+
+
+def test_an_interrupted_synth_leaves_nothing_that_looks_like_a_data_set(
+    lmle: Lmle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lmle_core.faces.files.write_all_images", interrupted)
+        ended = lmle("synth", tmp_path / "faces", "-n", 4)
+    assert (ended.code, ended.err.strip()) == (3, "lmle: interrupted; the same command begins anew")
+    assert not (tmp_path / "faces").exists()
+    assert lmle("synth", tmp_path / "faces", "-n", 4).code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["faces"]
+
+
+def test_an_error_of_a_library_is_not_taken_for_ours_by_its_name() -> None:
+    sqlalchemy = pytest.importorskip("sqlalchemy.exc")
+    error = RuntimeError("MLflow does not answer")
+    error.__cause__ = sqlalchemy.DataError("select 1", {}, ValueError("x"))
+    assert explain(error)[0] is Exit.FAILED
+    error.__cause__ = DataError("no such file")
+    assert explain(error) == (Exit.USAGE, "no such file")
+
+
+def test_a_workspace_and_a_folder_of_any_name(tmp_path: Path) -> None:
+    for name in ("😀", "𠮷 faces", 'a "quoted" one'):
+        (tmp_path / name).mkdir()
+        config = load_config(None, laid_over(None, str(tmp_path / name), tmp_path / name))
+        assert (config.data.directory, config.engines.workspace) == (tmp_path / name, tmp_path / name)
 
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:

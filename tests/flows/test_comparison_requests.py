@@ -25,6 +25,7 @@ def compared(
         ({"name": ".."}, UsageError, "expected letters, digits"),
         ({"name": "../runs"}, UsageError, "expected letters, digits"),
         ({"name": ""}, UsageError, "expected letters, digits"),
+        ({"name": "faces.partial"}, UsageError, "another end than .partial"),
         ({"prior": {"kind": "identity"}}, UsageError, "compare with 'bce'"),
         (
             {"methods": ("lmle", "lmle-cold")},

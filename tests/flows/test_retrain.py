@@ -193,9 +193,9 @@ def test_a_model_is_retrained(model: Model, lmle: Callable[..., Ended], monkeypa
             model.retrain(*POOR, "promotion.warm_start=true")
 
     model.champions.client.delete_registered_model_alias("lmle", "champion")
-    with pytest.raises(RollbackError, match=r"versions \[1, 3\] were champion: `lmle rollback --to VERSION`"):
+    with pytest.raises(RollbackError, match=r"\[1, 3\] were champion: `lmle rollback --model lmle --to VERSION`"):
         model.retrain(*POOR)
-    assert "were champion: `lmle rollback --to VERSION` brings one back" in lmle("rollback", *where).err
+    assert "were champion: `lmle rollback --model lmle --to VERSION` brings one back" in lmle("rollback", *where).err
     assert lmle("rollback", "--to", 3, *where).code == 0
     assert model.aliases["champion"] == 3
 

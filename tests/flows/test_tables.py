@@ -1,8 +1,11 @@
 """Tables as a user reads them."""
 
+from pathlib import Path
+
 import pytest
 
-from flows.tables import print_champions
+from flows.runs import Classified
+from flows.tables import print_champions, write_predictions
 from tasks.champions import REPLACED, RESTORED_AT, ROLLED_BACK_AT, Version
 from tasks.registry import PROMOTED_AT
 
@@ -23,3 +26,11 @@ def test_what_became_of_each_champion(capsys: pytest.CaptureFixture[str]) -> Non
 
     assert states([first, second], first) == [f"champion, brought back {WEDNESDAY}", f"rolled back {WEDNESDAY}"]
     assert states([first, second, third], third) == ["–", f"rolled back {WEDNESDAY}", "champion"]
+
+
+def test_names_are_shown_as_they_are_and_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["cat[copy].jpg", ":cat:.jpg", "[b].jpg", f"{'long' * 50}.jpg"]
+    write_predictions([Classified(Path(name), {"[/Bald]": 1}, {"[/Bald]": 0.5}) for name in names], "table")
+    heading, row = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["attribute", *names]
+    assert row.split() == ["[/Bald]", *["1", "0.500"] * 4]

@@ -10,6 +10,7 @@ import pytest
 from infra import processes, services, settings
 from infra.catalogue import Ports
 from infra.postgres import Postgres, PostgresError
+from infra.services import State
 from tasks.mlflow_store import own_artifacts, own_store, shown
 from tests.conftest import Ended
 from tests.infra.postgres_server import admin, own_databases
@@ -131,4 +132,9 @@ def test_a_port_in_use_is_still_refused_before_anything_starts(postgres: Postgre
         ports = [taken.getsockname()[1], *processes.free_ports("127.0.0.1", 3)]
         with pytest.raises(services.PortInUseError):
             services.up(tmp_path, Ports(*ports), postgres=postgres)
-    assert not (tmp_path / "logs").exists()
+        assert not (tmp_path / "logs").exists()
+        assert services.postgres_of(tmp_path) == ""  # the records are where they were
+        State("token", Ports(*ports), 2).save(tmp_path)
+        with pytest.raises(services.PortInUseError):
+            services.up(tmp_path, Ports(*ports), postgres=postgres)
+    assert State.load(tmp_path) == State("token", Ports(*ports), 2)

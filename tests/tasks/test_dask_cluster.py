@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,6 +130,20 @@ def test_a_worker_of_another_checkout_is_refused_also_where_it_joins_later(tmp_p
         finally:
             child.terminate()
             child.wait(60)
+
+
+def test_a_cluster_whose_workers_are_still_starting_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with LocalCluster(
+        n_workers=0, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.ERROR
+    ) as cluster, Workers(Engines(dask_address=cluster.scheduler_address)) as workers:  # fmt: skip
+        with monkeypatch.context() as patch:
+            patch.setattr(dask_cluster, "NO_WORKERS", 0.5)
+            with pytest.raises(DaskError, match=r"^no worker joined the Dask scheduler at tcp://.* in 0.5 s$"):
+                workers.client()
+        begun = threading.Timer(1, cluster.scale, (1,))
+        begun.start()
+        assert workers.number() == 1
+        begun.join()
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://"])

@@ -142,25 +142,28 @@ def test_a_champion_that_does_not_fit_the_images_is_refused_with_what_differs(tm
     def refused(message: str, *settings: str, **known: object) -> None:
         model.write_text(json.dumps({**manifest, **known}))
         with pytest.raises(ConfigError, match=message):
-            check_champion(champion, images, load_config(None, list(settings)))
+            check_champion(champion, images, load_config(None, list(settings)), starts=True)
 
     size = {"height": 24, "width": 24, "crop": "centre"}
     names = ["Male", "Smiling", "Eyeglasses"]
     refused(r"has the images 32 x 32, crop 'centre', this retraining 24 x 24, crop 'centre': configure")
     refused(r"the images 24 x 24, crop 'centre', this retraining 24 x 24, crop 'none'", "data.crop=none", data=size)
     refused(r"has the attributes Bald, Wearing_Hat, this retraining Male, Smiling, Eyeglasses", data=size)
-    warm = ("promotion.warm_start=true", "trunk.width=8")
-    refused(r"the trunk six-layer of width 4, this retraining six-layer of width 8", *warm, data=size, attributes=names)
+    trunk = r"the trunk six-layer of width 4, this retraining six-layer of width 8"
+    refused(trunk, "trunk.width=8", data=size, attributes=names)
     model.write_text(json.dumps({**manifest, "data": size, "attributes": names}))
-    warm = ("promotion.warm_start=true", "trunk.width=4")
-    check_champion(champion, images, load_config(None, list(warm)))
+    check_champion(champion, images, load_config(None, ["trunk.width=8"]), starts=False)
+    check_champion(champion, images, load_config(None, ["trunk.width=4"]), starts=True)
     zarr.open_group(images.path, mode="r+", use_consolidated=False)["split"][:2] = [TEST, TRAIN]  # type: ignore[index]
     learnt = ImageStore.open(images.path).filenames[:2]
     counts = np.zeros((3, 2), np.int64)
     TrainingProfile(tuple(names), np.array(learnt), counts, np.zeros((3, 8)), counts[:, 0], counts[:, 0], 2).save(
         model.parent
     )
-    refused(rf"the champion was trained on 1 \({learnt[0]}\); give them 0", *warm, data=size, attributes=names)
+    refused(
+        rf"the champion was trained on 1 \({learnt[0]}\); give them 0", "trunk.width=4", data=size, attributes=names
+    )
+    check_champion(champion, images, load_config(None, []), starts=False)
 
 
 def test_few_images_for_the_batch_are_warned_of_with_what_to_change(tmp_path: Path) -> None:

@@ -142,3 +142,22 @@ def test_old_runs_go_with_what_they_alone_need(tmp_path: Path) -> None:
     ]
     with lock(tmp_path / "runs" / "oldest"):
         assert removable(tmp_path, -HOUR, retired) == []
+
+
+def test_what_a_killed_removal_leaves_is_no_run_and_goes_later(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = workspace / "runs" / "run1"
+
+    def killed(path: Path, **_: object) -> None:
+        if path.exists():
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("tasks.housekeeping.shutil.rmtree", killed)
+        remove(run, older=-HOUR)
+    (left,) = (workspace / "runs").glob("run1*/")
+    assert left.name == "run1.old.partial"
+    assert (left, "partial") in [(each.path, each.why) for each in removable(workspace, older=-HOUR)]
+    assert remove(left, older=-HOUR)
+    assert not left.exists()

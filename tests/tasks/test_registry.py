@@ -14,9 +14,9 @@ import pytest
 
 from lmle_core.classifier import Classifier, files_digest
 from lmle_core.config import Config, Engines
-from tasks.mlflow_store import TrackingError, own_store
+from tasks.mlflow_store import TrackingError, connect, own_store
 from tasks.models import fetch_model, known_runs, run_of, runs_with_alias
-from tasks.registry import REQUIREMENTS, requirements
+from tasks.registry import PROMOTED_AT, REQUIREMENTS, requirements
 from tasks.tracking import Tracker
 from tests.tasks.tiny_run import ATTRIBUTES, DATA, jpeg, make_run
 
@@ -128,6 +128,19 @@ def test_the_runs_of_champion_and_challenger_are_known_and_no_others(
         started(name).register(run_directory, "aliases", ATTRIBUTES, jpeg(0))
     assert runs_with_alias(own_store(mlflow_workspace)) & names == {"5" * 32, "7" * 32}
     assert known_runs(own_store(mlflow_workspace)) >= names
+
+
+@pytest.mark.slow
+def test_a_first_champion_whose_registration_was_killed_is_one_when_it_is_registered_again(
+    started: Callable[[str], Tracker], run_directory: Path, mlflow_workspace: Path
+) -> None:
+    tracker, client = started("8" * 32), connect(own_store(mlflow_workspace))
+    tracker.register(run_directory, "killed", ATTRIBUTES, jpeg(0))
+    client.delete_model_version_tag("killed", "1", PROMOTED_AT)
+    tracker.register(run_directory, "killed", ATTRIBUTES, jpeg(0))
+    assert PROMOTED_AT in client.get_model_version("killed", "1").tags
+    started("9" * 32).register(run_directory, "killed", ATTRIBUTES, jpeg(0))
+    assert PROMOTED_AT not in client.get_model_version("killed", "2").tags
 
 
 def test_a_run_without_a_model_is_refused(started: Callable[[str], Tracker], tmp_path: Path) -> None:
