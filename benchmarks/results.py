@@ -111,10 +111,10 @@ own rule and by the one that decided best on the test images."""
 _ATTRIBUTES = """ Attributes: in brackets those whose own interval over seeds excludes 0. Gain against imbalance:
 Spearman's ρ over attributes."""
 
-_PARTS = """The shipped recipe minus itself with one part changed, points of mean balanced accuracy, paired by seed: a
-part is worth what is lost without it. Other rules decide over the recipe's own embedding, or its classifier. Spread:
-the least of the attributes' embeddings, 1 is uniform on the sphere, under 0.1 is collapsed. Training: seconds of one
-training."""
+_PARTS = """LMLE with the study's settings minus itself with one part changed, points of mean balanced accuracy, paired
+by seed: a part is worth what is lost without it. Other rules decide over the recipe's own embedding, or its classifier.
+Spread: the least of the attributes' embeddings, 1 is uniform on the sphere, under 0.1 is collapsed. Training: seconds
+of one training."""
 
 _CELEBA = """`lmle study celeba --data DIR` runs the same methods on a folder in CelebA's layout, five seeds, on a GPU.
 It prints a line for each training that is done, then the tables of scores and differences, and leaves

@@ -4,8 +4,9 @@ INTRODUCTION = """# Scaling
 
 <!-- generated from records by `python -m benchmarks.scaling_model` -->
 
-What a run costs with more images and more GPUs, and where it breaks first. The costs of a core are measured, on one
-machine; no run of this size was made, and what a GPU and a cluster do is assumed where no record says it."""
+What a run costs with more images and more GPUs, and where it breaks first. The costs of a core are measured, on the
+processors that the records name; no run of this size was made, and what a GPU and a cluster do is assumed where no
+record says it."""
 
 CHECKED = """The model takes exact mining for quadratic in the images, the start of k-means, beyond the reading, for
 constant, since its sample is bounded, and everything else for linear: what the smaller size predicts is held against
@@ -55,7 +56,7 @@ LIMITS = {
     "calibration of the rule, on a tenth for validation": (
         "Nothing yet: a smaller validation split, since what it fits are A × C + 2 numbers"
     ),
-    "resamples of a tenth for test, a rival": "Nothing yet: a smaller test split, or `evaluation.bootstrap=0`",
+    "resamples of a tenth for test, a rival": "Nothing yet: a smaller test split",
     "file names": "A task carries the number of its shard, and no names",
     "one attribute's embeddings in exact mining": "One attribute at a time; `quintuplets.subset` makes them fewer",
     "images on disk": "Whole chunks, read by path and mapped, never sent",

@@ -27,8 +27,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    epilog="Exit codes: 0 done, 2 wrong usage or input, 3 interrupted and resumable, 4 a stage failed, "
-    "5 a quality gate refused.",
+    epilog="Exit codes: 0 done, 1 a service is down (status), 2 wrong usage or input, 3 interrupted and resumable, "
+    "4 a stage failed, 5 a quality gate refused.",
 )
 
 COMMANDS = {

@@ -104,10 +104,10 @@ def print_runs(known: Sequence[Run]) -> None:
     print_rows(("run", "balanced", "total", "images", "attributes", "rounds", "seed"), rows)
 
 
-def print_champions(history: Sequence[Version], champion: Version | None) -> None:
-    """A line for each version that is or was champion."""
+def print_champions(name: str, history: Sequence[Version], champion: Version | None) -> None:
+    """A line for each version of a model that is or was champion."""
     if not history:
-        print("no champion yet: `lmle retrain` makes one")
+        print(f"model {name!r} has no champion yet: `lmle retrain` makes one; another model is asked for by --model")
         return
     rows = []
     for each in history:

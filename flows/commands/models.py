@@ -120,7 +120,7 @@ def champions(model: Model = "lmle", workspace: Workspace = None) -> None:
     from flows.tables import print_champions
 
     found = _champions(model, workspace_path(workspace))
-    print_champions(found.history(), found.current())
+    print_champions(found.name, found.history(), found.current())
 
 
 def rollback(

@@ -38,7 +38,7 @@ DataFolder = Annotated[
     str | None,
     typer.Option(
         "--data", "-d", metavar="FOLDER",
-        help="Folder in CelebA's layout, or its URL (s3://…); without one, procedural faces are made.",
+        help="Folder in CelebA's layout, or its URL (s3://…); without one, a run makes the images of its preset.",
     ),
 ]  # fmt: skip
 Model = Annotated[str, typer.Option("--model", help="Name in MLflow's model registry.")]

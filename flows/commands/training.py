@@ -40,7 +40,10 @@ def compare(
     methods: Annotated[
         list[str] | None,
         typer.Option(
-            "--methods", "-m", help="Of the catalogue, the first is compared with the others; may be repeated."
+            "--methods",
+            "-m",
+            help="Names with commas between, of those in README.md; the first is compared with the others. "
+            "Default: twelve, LMLE first.",
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each method, each from a seed of its own.")] = 3,

@@ -148,7 +148,7 @@ _ALL = (
         "prior-features", "prior features", "Huang et al., CVPR 2016 (round 0)",
         (*FEATURES, "features-nearest-mean"), RATES, cross_entropy.plain, rounds=False,
     ),
-    _lmle("shipped", "LMLE at its defaults"),
+    _lmle("shipped", "LMLE as the study sets it"),
     _lmle("lmle-one-cluster", "LMLE, one cluster a class", {"cluster.per_class": 1}),
     _lmle("lmle-without-margins", "LMLE, hinge without margins", {"loss.margins": (0.0, 0.0, 0.0)}),
     _lmle("lmle-without-bce", "LMLE without BCE in the rounds", {"loss.bce_weight": 0.0},

@@ -103,7 +103,7 @@ def test_a_model_is_retrained(model: Model, lmle: Callable[..., Ended], monkeypa
     from flows.lmle import train
 
     where = ("--workspace", model.workspace)
-    assert "no champion yet" in lmle("champions", *where).out
+    assert "model 'lmle' has no champion yet" in lmle("champions", *where).out
     assert lmle("rollback", *where).code == 2
 
     first = model.retrain(*POOR)

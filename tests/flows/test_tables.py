@@ -19,7 +19,7 @@ def test_what_became_of_each_champion(capsys: pytest.CaptureFixture[str]) -> Non
     third = Version(3, "c", "s3://3", {PROMOTED_AT: THURSDAY, REPLACED: "1"})
 
     def states(history: list[Version], champion: Version) -> list[str]:
-        print_champions(history, champion)
+        print_champions("lmle", history, champion)
         lines = capsys.readouterr().out.splitlines()
         assert len(lines) == 1 + len(history)
         return [line.rstrip().split("  ")[-1].strip() for line in lines[1:]]
