@@ -23,7 +23,7 @@ class Headers:
     """A loss by its parts.
 
     Attributes:
-        parts: shape (3, Q) for the hinge, (2, Q) for the softmax ratio (class, cluster); 0 where masked.
+        parts: shape (3, Q) for the hinge, (2, Q) for class and cluster of the others; 0 where masked.
         valid: same shape, bool: the parts that exist.
     """
 

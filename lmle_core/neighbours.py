@@ -17,14 +17,12 @@ class Neighbours:
     """The k training images nearest to a query, the nearest first.
 
     Attributes:
-        attribute: in whose embedding.
         rows: int64 (k,), of the store.
         filenames: k names.
         distances: float32 (k,), Euclidean, 0 to 2.
         labels: int8 (k,), of the attribute, as annotated.
     """
 
-    attribute: str
     rows: np.ndarray
     filenames: tuple[str, ...]
     distances: np.ndarray
@@ -58,7 +56,6 @@ def nearest(query: np.ndarray, attribute: str, store: ImageStore, features: Path
         squares, found = index.search(query[None], min(k, len(rows)))
     chosen = rows[found[0]]
     return Neighbours(
-        attribute=attribute,
         rows=chosen,
         filenames=tuple(store.filenames[row] for row in chosen),
         distances=np.sqrt(np.maximum(squares[0], 0)),

@@ -67,7 +67,14 @@ Curves = list[dict[str, float]]
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training leaves beside the network's weights: the curves, and seconds spent in this process."""
+    """What a training leaves beside the network's weights.
+
+    Attributes:
+        curves: over all iterations.
+        optimiser: its state, for the next round.
+        iterations: of this process; a continued training has done others before.
+        seconds: spent in this process.
+    """
 
     curves: Curves
     optimiser: dict[str, Any]

@@ -2,7 +2,7 @@
 
 `images` is (N, 3, H, W) uint8 in chunks of one shard each, uncompressed, with a crc32c tail of 4 bytes: a chunk file is
 raw pixels, valid zarr and mappable at once. Reading through the map skips zarr, and with it the checksum, which is
-verified when the store is published and by `ImageStore.verify`.
+verified when the store is published.
 """
 
 import resource
@@ -172,11 +172,6 @@ class ImageStore:
         """The first 16 bytes of each image file's SHA-256, shape (N, 16), uint8; zeros where it could not be read."""
         return _whole(self._group, "source_digest")
 
-    def verify(self) -> None:
-        """Read all chunks through zarr, which verifies their checksums. Raises DataError that names the damaged one."""
-        for start in range(0, self.n, self.shard):
-            read_chunk(self.images, start // self.shard)
-
 
 def folders_of(about: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
     """`ImageStore.folders` from a group's attributes; a store that does not know its files has none."""
@@ -194,15 +189,6 @@ def array(group: zarr.Group, name: str) -> zarr.Array[Any]:
 def chunk_file(path: Path, shard: int) -> Path:
     """The file of a shard's chunk."""
     return path / "images" / "c" / str(shard) / "0" / "0" / "0"
-
-
-def read_chunk(images: zarr.Array[Any], shard: int) -> np.ndarray:
-    """The images of a shard through zarr, checksum verified. Raises DataError."""
-    lo = shard * images.chunks[0]
-    try:
-        return np.asarray(images[lo : min(images.shape[0], lo + images.chunks[0])])
-    except ValueError as error:
-        raise DataError(f"{images.store_path}: shard {shard} is damaged: {error}") from None
 
 
 def is_intact(file: Path) -> bool:

@@ -15,6 +15,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from lmle_core.celeba.facts import ATTRIBUTES
+from lmle_core.celeba.images import FOLDER
 from lmle_core.cores import cores
 from lmle_core.faces.anatomy import Anatomy, Pose, bounding_box, landmarks
 from lmle_core.faces.painting import paint
@@ -22,7 +23,6 @@ from lmle_core.faces.person import person
 from lmle_core.faces.population import IMAGES_PER_IDENTITY, draw_population, identity_of, mislabel
 from lmle_core.faces.streams import painter
 
-IMAGE_FOLDER = "img_align_celeba"
 JPEG_QUALITY = 90
 HELD_OUT = (0.1, 0.1)
 """Shares of the identities for validation and test."""
@@ -50,7 +50,7 @@ def write_images(directory: Path, indices: range, seed: int) -> None:
         seed: the data set's seed.
     """
     cv2.setNumThreads(1)
-    folder = Path(directory) / IMAGE_FOLDER
+    folder = Path(directory) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     population = draw_population(seed, indices)
     for row, i in enumerate(indices):

@@ -17,30 +17,27 @@ class TrainingCurves:
     Attributes:
         step: (m,) increasing steps, counted over all rounds.
         losses: name of each part of the loss (loss_header_1, loss_class, ...) to its (m,) values.
-        active_share: (m,) share of quintuplets, or of pairs, that still have a loss, in 0..1; None where not logged.
+        active_share: (m,) share of anchors that still have a loss, in 0..1.
         boundaries: first step of each round after the first.
         ceiling: g1 + g2 + g3, where the loss is the hinge: its value when all distances are equal.
     """
 
     step: np.ndarray
     losses: Mapping[str, np.ndarray]
-    active_share: np.ndarray | None = None
+    active_share: np.ndarray
     boundaries: tuple[int, ...] = field(default=())
     ceiling: float | None = None
 
     def __post_init__(self) -> None:
-        arrays = {**self.losses, **({} if self.active_share is None else {"active_share": self.active_share})}
-        for name, values in arrays.items():
+        for name, values in {**self.losses, "active_share": self.active_share}.items():
             if len(values) != len(self.step):
                 raise ValueError(f"{name}: expected {len(self.step)} values, one a step, got {len(values)}")
 
 
 def training_curves(curves: TrainingCurves) -> Figure:
     """Losses above, active share below, both smoothed over the raw values, with the rounds marked."""
-    shares = curves.active_share is not None
-    figure = new_figure(9, 6 if shares else 4)
-    panels: Any = figure.subplots(2 if shares else 1, 1, sharex=True, squeeze=False, height_ratios=(3, 2)[: 1 + shares])
-    top = panels[0, 0]
+    figure = new_figure(9, 6)
+    top, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     handles, labels = [], []
     for (name, values), color in zip(curves.losses.items(), SERIES, strict=False):
         handles.append(_line(top, curves.step, np.asarray(values, dtype=np.float64), color))
@@ -51,15 +48,13 @@ def training_curves(curves: TrainingCurves) -> Figure:
         labels.append("sum of the headers")
         handles.append(top.axhline(curves.ceiling, color=GREY, linewidth=1, linestyle=(0, (5, 3))))
         labels.append("g1 + g2 + g3: its value at collapse")
-    tidy(top, "Training loss, by part", "" if shares else "step", "loss")
+    tidy(top, "Training loss, by part", "", "loss")
     low, high = top.get_ylim()
     top.set_ylim(min(0.0, low), high + 0.12 * (high - min(0.0, low)))  # room for the rounds' names
-    if curves.active_share is not None:
-        below = panels[1, 0]
-        _line(below, curves.step, 100 * np.asarray(curves.active_share, dtype=np.float64), BLUE)
-        tidy(below, "Active quintuplets", "step", "share (%)")
-        below.set_ylim(0, 101)
-    for axes in panels[:, 0]:
+    _line(below, curves.step, 100 * np.asarray(curves.active_share, dtype=np.float64), BLUE)
+    tidy(below, "Active anchors", "step", "share (%)")
+    below.set_ylim(0, 101)
+    for axes in (top, below):
         for boundary in curves.boundaries:
             axes.axvline(boundary, color=INK, linewidth=0.8, linestyle=":")
         if len(curves.step):

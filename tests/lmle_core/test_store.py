@@ -17,7 +17,7 @@ from lmle_core.celeba.layout import DataError
 from lmle_core.config import Data
 from lmle_core.ingest import create_store, publish
 from lmle_core.shards import ingest_shard
-from lmle_core.store import ImageStore, chunk_file
+from lmle_core.store import ImageStore, chunk_file, is_intact
 from tests.lmle_core.celeba.small import names, write_small
 
 IMAGES = 40
@@ -131,14 +131,16 @@ def test_more_chunks_than_files_may_be_open_are_opened_or_refused_with_the_limit
     assert "its 3 chunks are more files than a process may have open here (256): raise the limit" in opened(256).stderr
 
 
-def test_verification_finds_a_flipped_bit(copy: Path) -> None:
-    ImageStore.open(copy).verify()
+def test_zarr_reads_it_and_finds_a_flipped_bit(copy: Path) -> None:
+    store = ImageStore.open(copy)
+    assert np.array_equal(np.asarray(store.images[:]), store.block(0, store.n))
     file = chunk_file(copy, 1)
     damaged = bytearray(file.read_bytes())
     damaged[1234] ^= 1
     file.write_bytes(damaged)
-    with pytest.raises(DataError, match="shard 1 is damaged"):
-        ImageStore.open(copy).verify()
+    assert not is_intact(file)
+    with pytest.raises(ValueError, match="checksum"):
+        ImageStore.open(copy).images[:]
 
 
 def test_what_is_no_published_store_is_refused(copy: Path, tmp_path: Path) -> None:

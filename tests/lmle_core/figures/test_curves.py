@@ -31,15 +31,17 @@ def test_each_loss_the_share_and_the_rounds_are_drawn() -> None:
 def test_the_hinge_has_its_sum_and_its_value_at_collapse() -> None:
     step = np.arange(5)
     losses = {f"loss_header_{i}": np.full(5, 0.1 * i) for i in (1, 2, 3)}
-    axes = training_curves(TrainingCurves(step, losses, ceiling=0.8)).axes[0]
+    axes = training_curves(TrainingCurves(step, losses, np.ones(5), ceiling=0.8)).axes[0]
     assert [float(np.asarray(line.get_ydata())[0]) for line in axes.lines] == pytest.approx([0.1, 0.2, 0.3, 0.6, 0.8])
     assert axes.get_ylim()[1] > 0.8
 
 
 def test_a_training_without_a_step_gives_an_empty_figure() -> None:
-    training_curves(TrainingCurves(np.zeros(0), {"loss_class": np.zeros(0)}, np.zeros(0))).canvas.draw()
+    figure = training_curves(TrainingCurves(np.zeros(0), {"loss_class": np.zeros(0)}, np.zeros(0)))
+    figure.canvas.draw()
+    assert [len(np.asarray(line.get_xdata())) for axes in figure.axes for line in axes.lines] == [0, 0]
 
 
 def test_curves_of_another_length_are_refused() -> None:
     with pytest.raises(ValueError, match="loss_bce: expected 5 values, one a step, got 4"):
-        TrainingCurves(np.arange(5), {"loss_bce": np.zeros(4)})
+        TrainingCurves(np.arange(5), {"loss_bce": np.zeros(4)}, np.zeros(5))
