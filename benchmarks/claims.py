@@ -12,7 +12,7 @@ from typing import Protocol
 from benchmarks.study_records import Measured
 from lmle_core.comparison import Difference, Estimate, Key, Standing, paired
 from lmle_core.comparison.statistics import mean_interval
-from lmle_core.comparison.wording import signed, signed_interval
+from lmle_core.comparison.wording import seeds_text, signed, signed_interval
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,8 @@ class LosesLess:
 
         less = paired(losses(self.rival), losses(ours))
         mean_losses = [100 * mean_interval(list(losses(key).values())).mean for key in (ours, self.rival)]
-        shown = f"{signed(less)}; {mean_losses[0]:.1f} lost against {mean_losses[1]:.1f}".replace("-", "−")
+        lost = f"{mean_losses[0]:.1f} lost against {mean_losses[1]:.1f}".replace("-", "−")
+        shown = f"{signed(less)}; {lost}, {seeds_text(seeds)} in common"
         return Finding(less, shown, "", _at_least(less.mean, self.least) and _above_zero(less), self.rival)
 
 

@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping
 
+from benchmarks.studies import rounded
 from benchmarks.study_records import StudyRecord
 from benchmarks.study_tables import setting_text, trials_table
 from lmle_core.comparison.wording import seeds_text, title
+from lmle_core.config import load_config
 from lmle_core.methods.catalogue import METHODS
 from lmle_core.methods.titles import TITLES
 from lmle_core.studies import ABLATIONS, STUDIES
@@ -14,8 +16,9 @@ _SAME = """**What is the same.** Within a comparison every method gets the same 
 and optimiser, and sees the same number of images, repeats counted; LMLE's pre-training counts as part of its
 own, as the triplets' warm start does of theirs. Batches are uniform, but for methods that re-sample; of one
 attribute, as with digits, LMLE's rounds and the triplets have class-equal ones, and *deferred re-sampling* has
-LMLE's very batches, margin and rates. Learning rates are LMLE's for every method: a warm-up, the peak for as
-long as LMLE is pre-trained, and a cycle, warm-up and fall to zero, over what are LMLE's rounds. LMLE is
+what LMLE has but for the embedding: its batches, and its margin and rates among the trials. Learning rates are
+LMLE's for every method: a warm-up, the peak for as long as LMLE is pre-trained, and a cycle, warm-up and fall to
+zero, over what are LMLE's rounds. LMLE is
 pre-trained by BCE with the margin of its classifier; CLMLE, the triplets and *prior features* by plain BCE.
 Round 0 alone, *prior features*, with one cycle, is one exception, the longer training of `table` mode among
 the ablations the other. Not counted are images that are forwarded without learning from them: in rounds with
@@ -85,6 +88,8 @@ def missing(records: Mapping[str, StudyRecord]) -> list[str]:
             found.append(f"Of the study {name}: the comparisons {', '.join(unmade)}. The record was made without them.")
         if " --data " in record.command and name != "celeba":
             found.append(f"Of the study {name}: images of its own for each seed. All have those of one folder.")
+        if earlier := other_settings(record):
+            found.append(f"Of the study {name}: its settings of now. The record was made with {earlier}.")
         if seen := seen_seeds(record):
             found.append(f"Of the study {name}: {seen}")
         for comparison, measured in record.comparisons.items():
@@ -107,6 +112,18 @@ def seen_seeds(record: StudyRecord) -> str:
     return (
         f"its record is of seeds {', '.join(map(str, record.seeds))}, whose test images were known while the recipe "
         f"was still changed; by those from {first} on nothing was chosen."
+    )
+
+
+def other_settings(record: StudyRecord) -> str:
+    """The settings of a record that its study has no more; '' where there are none."""
+    study = STUDIES.get(record.name)
+    now = load_config(study.preset).identity() if study else {}
+    return ", ".join(
+        f"`{section}.{key}` {setting_text(value)}"
+        for section, values in record.recipe.items()
+        for key, value in values.items()
+        if section in now and key in now[section] and rounded(now[section][key]) != value
     )
 
 

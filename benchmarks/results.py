@@ -59,8 +59,8 @@ _OPENING = """# Results
 
 <!-- generated from the records by `python -m benchmarks.results` -->
 
-LMLE against what one would use otherwise on imbalanced labels, on the same data, trunk and number of training images:
-{rivals}.
+LMLE against what one would use otherwise on imbalanced labels, on the same data, trunk and number of training images,
+of which *prior features* alone sees fewer: {rivals}.
 
 Numbers are means over seeds on whose test images nothing was chosen ([how](#how-the-recipe-was-found)), but for what is
 [not shown](#what-is-not-shown); brackets hold 95 % intervals over seeds. {celeba}
@@ -91,7 +91,7 @@ _CLAIMS = """The thresholds were set before the studies were run; `table` mode w
 was added when it had been measured with as many, and late triplets, which fine-tune what cross-entropy has trained for
 three quarters or nine tenths of the images, when a search had found them the stronger ones. Measured on the labels as
 annotated, paired by seed; over images: the 95 % bootstrap interval. *The best calibrated* rival is the hardest one: of
-all baselines that decide at the training prior, at the validation optimum, calibrated on validation or by adjusted
+all baselines of the comparison that decide at the training prior, at the validation optimum, calibrated on validation or by adjusted
 logits, and of those whose training balances the classes at ½, the one with the highest balanced accuracy on the test
 images. The claim on *CE variants* chooses among classifiers alone, that on *baselines* also among methods that decide
 by calibrated clusters, as LMLE does. *CE* is plain
@@ -234,12 +234,16 @@ def machine(record: StudyRecord) -> str:
 
 
 def _taken_over(record: StudyRecord) -> str:
-    """What the record has from earlier ones."""
+    """What the record has from earlier ones, and what was special about those."""
     names: dict[str, list[str]] = {}
+    notes: dict[str, str] = {}
     for name, measured in record.comparisons.items():
         if (of := measured.taken_over) is not None:
-            names.setdefault(f"{of['date']}, revision {_short(of['revision'])}", []).append(name)
-    return "".join(f" Of {of}: {', '.join(each)}." for of, each in names.items())
+            where = f", on {of['processor']}, device {of['device']}" if "processor" in of else ""
+            source = f"{of['date']}{where}, revision {_short(of['revision'])}"
+            names.setdefault(source, []).append(name)
+            notes[source] = of.get("note", "")
+    return "".join(f" Of {of}: {', '.join(each)}.{f' {notes[of]}' * bool(notes[of])}" for of, each in names.items())
 
 
 def _short(revision: str | None) -> str:

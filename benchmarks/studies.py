@@ -69,12 +69,20 @@ def keep(
     Raises:
         FileNotFoundError: where there is no comparison of the study, or a file of one is missing.
         ValueError: for comparisons that are not of one command, with these settings, at one revision, or whose methods
-            decide by other rules than the catalogue has by now.
+            decide by other rules than the catalogue has by now; and where the newest record has some that are neither
+            here nor of the same recipe, and would be lost.
     """
     record = {**record_of(study, workspace, settings), "note": note}
-    older = sorted(records.glob(f"*-study-{study.name}/record.json"))
-    if older:
-        _take_over(record, json.loads(older[-1].read_text()), study)
+    found = sorted(records.glob(f"*-study-{study.name}/record.json"))
+    if found:
+        older = json.loads(found[-1].read_text())
+        _take_over(record, older, study)
+        lost = [name for name in study.variants if name in older["comparisons"].keys() - record["comparisons"].keys()]
+        if lost:
+            raise ValueError(
+                f"{found[-1].parent.name} has {', '.join(lost)}, measured with another recipe, other trials, methods "
+                "or numbers of seeds: run `lmle study` of these too, or the page would lose them"
+            )
     return write_record(rounded(record), f"study-{study.name}", records, compact=True)
 
 
@@ -131,18 +139,27 @@ def _take_over(record: Json, older: Json, study: Study) -> None:
     ours, theirs = rounded(record["study"]), older["study"]
     apart = {"methods", "rules", "seeds"}
     same = all(ours[key] == theirs.get(key) for key in ours.keys() - apart)
+    tried = [_tried(each) for each in (record, older)]
     asked = [re.findall(r"--seeds \d+", each["command"]) for each in (record, older)]  # none: the study's own numbers
     if (
         not same
+        or any(settings != tried[0][method] for method, settings in tried[1].items() if method in tried[0])
         or asked[0] != asked[1]
         or ours["seeds"][0] != theirs["seeds"][0]
         or not theirs["rules"].items() <= ours["rules"].items()
     ):
         return
-    of = {"date": older["date"], "revision": older["environment"]["revision"]}
+    there = ("revision", "processor", "device")
+    of = {"date": older["date"], "note": older["note"], **{name: older["environment"][name] for name in there}}
     both = {name: {"taken_over": of, **each} for name, each in older["comparisons"].items()} | record["comparisons"]
     record["comparisons"] = {name: both[name] for name in study.variants if name in both}
     record["study"]["seeds"] = min(ours["seeds"], theirs["seeds"], key=len)
+
+
+def _tried(record: Json) -> dict[str, list[Json]]:
+    """The settings that were tried of each method, which are those of all its comparisons."""
+    trials = (rounded(each["trials"]) for each in record["comparisons"].values())
+    return {method: [one["settings"] for one in tried] for each in trials for method, tried in each.items()}
 
 
 def changed(config: Config, base: Config) -> Json:

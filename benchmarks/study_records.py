@@ -29,7 +29,8 @@ class Measured:
             a seed; records of before 2026-11-30 have one seed.
         rules: the own rule of each method, by which the validation split chose among its trials.
         samples: of each method and rule, by seed: `spread`, `seconds`, and `annotated` and `clean` balanced accuracy.
-        taken_over: `date` and `revision` of the earlier record that it comes from; None: it is the record's own.
+        taken_over: `date`, `revision`, `processor`, `device` and `note` of the earlier record that it comes from; None:
+            it is the record's own.
     """
 
     name: str
@@ -75,6 +76,7 @@ class StudyRecord:
         environment: processor, cores, device, versions, revision.
         name: of the study.
         settings: in which its preset differs from the default.
+        recipe: the sections of its preset that say what is trained.
         methods: in the order of the command; the first is the reference.
         seeds: of every method.
         comparisons: by name.
@@ -87,6 +89,7 @@ class StudyRecord:
     environment: Json
     name: str
     settings: Json
+    recipe: Json
     methods: tuple[str, ...]
     seeds: tuple[int, ...]
     comparisons: Mapping[str, Measured]
@@ -104,6 +107,7 @@ class StudyRecord:
             environment=values["environment"],
             name=study["name"],
             settings=study["settings"],
+            recipe=study.get("recipe", {}),
             methods=tuple(study["methods"]),
             seeds=tuple(study["seeds"]),
             comparisons={name: Measured.of(name, each, study["rules"]) for name, each in values["comparisons"].items()},

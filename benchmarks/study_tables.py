@@ -18,7 +18,7 @@ WITHOUT_EMBEDDING = "lmle-without-embedding"
 SPACES = {
     "their clusters' large margin": ("clusters", "features-clusters"),
     "calibrated clusters": ("calibrated-clusters", "features-calibrated-clusters"),
-    "k nearest neighbours": ("knn",),
+    "k nearest neighbours, trunks not being measured so": ("knn",),
 }
 """Rules that decide alike without a classifier: the first is an embedding's, and so LMLE's, the last one a trunk's
 where there is one. Without a rival that was measured by the last, the hardest ones are missing."""

@@ -26,6 +26,7 @@ from tasks.compare import comparison, publish_comparison
 from tests.lmle_core.comparison.made import study as made_study
 
 OURS: Key = ("lmle", METHODS["lmle"].rules[0])
+LOST = "has {}, measured with another recipe, other trials, methods or numbers of seeds: run `lmle study` of these"
 TABLE: Key = ("table-longer", METHODS["table-longer"].rules[0])
 SHOWN = f"| **LMLE** | {RULE_TITLES[OURS[1]]} |"
 RIGHT: dict[Key, float | np.ndarray] = {
@@ -179,7 +180,7 @@ def test_what_a_workspace_lacks_is_taken_over_from_the_record_before(workspace: 
     right: dict[Key, float | np.ndarray] = {OURS: 0.9, ("triplet", "knn"): 0.8}
     for folder, name in (("one", "digits-90"), ("other", "digits-0")):
         leave(tmp_path / folder, name, right, classes=3)
-    first = keep(study, tmp_path / "one", records=tmp_path / "records")
+    first = keep(study, tmp_path / "one", note="Beside others.", records=tmp_path / "records")
     earlier = tmp_path / "records" / "2020-01-01-study-digits"
     first.parent.rename(earlier)
     values = json.loads((earlier / "record.json").read_text())
@@ -190,7 +191,8 @@ def test_what_a_workspace_lacks_is_taken_over_from_the_record_before(workspace: 
     assert record.comparisons["digits-0"].taken_over is None
     there = loaded(tmp_path / "one", "digits-90").per_seed(OURS)
     assert record.comparisons["digits-90"].per_seed(OURS) == pytest.approx(there, abs=1e-5)
-    assert "Of 2020-01-01, revision 01234567: digits-90." in results.machine(record)
+    where = f"on {record.environment['processor']}, device {record.environment['device']}"
+    assert f"Of 2020-01-01, {where}, revision 01234567: digits-90. Beside others." in results.machine(record)
 
 
 @pytest.mark.parametrize(("asked", "taken"), [("", True), (" --seeds 99", False)])
@@ -205,9 +207,13 @@ def test_a_record_is_taken_over_where_it_was_asked_for_as_many_seeds(
     values = json.loads(path.read_text())
     values["study"]["seeds"] = values["study"]["seeds"][:1]
     path.write_text(json.dumps(values | {"command": values["command"] + asked}))
+    if not taken:
+        with pytest.raises(ValueError, match=LOST.format("digits-0")):
+            keep(study, tmp_path / "other", records=tmp_path / "records")
+        return
     record = StudyRecord.load(keep(study, tmp_path / "other", records=tmp_path / "records"))
-    assert ("digits-0" in record.comparisons) == taken
-    assert (len(record.seeds) == 1) == taken
+    assert "digits-0" in record.comparisons
+    assert len(record.seeds) == 1
 
 
 @pytest.mark.parametrize(("more", "taken"), [({("bce", "prior"): 0.85}, True), ({}, True), (None, False)])
@@ -219,8 +225,35 @@ def test_a_record_of_fewer_methods_is_taken_over_and_one_of_more_is_not(
     leave(tmp_path / "one", "digits-90", many if more is None else few, classes=3)
     leave(tmp_path / "other", "digits-0", few if more is None else {**few, **more}, classes=3)
     keep(find_study("digits"), tmp_path / "one", records=tmp_path / "records")
+    if not taken:
+        with pytest.raises(ValueError, match=LOST.format("digits-90")):
+            keep(find_study("digits"), tmp_path / "other", records=tmp_path / "records")
+        return
     record = StudyRecord.load(keep(find_study("digits"), tmp_path / "other", records=tmp_path / "records"))
-    assert ("digits-90" in record.comparisons) == taken
+    assert "digits-90" in record.comparisons
+
+
+@pytest.mark.parametrize("part", ["trials", "recipe"])
+def test_a_record_of_other_trials_or_another_recipe_is_neither_taken_over_nor_lost(part: str, tmp_path: Path) -> None:
+    study = find_study("digits")
+    for folder, name in (("one", "digits-0"), ("other", "digits-90")):
+        leave(tmp_path / folder, name, {OURS: 0.9, ("triplet", "knn"): 0.8}, classes=3)
+    path = keep(study, tmp_path / "one", records=tmp_path / "records")
+    values = json.loads(path.read_text())
+    if part == "trials":
+        values["comparisons"]["digits-0"]["trials"]["lmle"][0]["settings"] = {"weight_factor": 7.0}
+    else:
+        values["study"]["recipe"]["loss"]["embedding_weight"] = 7.0
+        page = results.page({"digits": StudyRecord.load(path)})
+        path.write_text(json.dumps(values))
+        assert "The record was made with `loss.embedding_weight` 7.0." in results.page(
+            {"digits": StudyRecord.load(path)}
+        )
+        assert "its settings of now" not in page
+    path.write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=LOST.format("digits-0")):
+        keep(study, tmp_path / "other", records=tmp_path / "records")
+    assert json.loads(path.read_text()) == values
 
 
 def test_comparisons_of_different_commands_are_no_study(workspace: Path, tmp_path: Path) -> None:
