@@ -88,16 +88,16 @@ carry the other label; *clean labels* are those before that. They are no photogr
 ![Each attribute, without and with it](faces.png)"""
 
 _CLAIMS = """The thresholds were set before the studies were run; `table` mode with more images, which its cost allows,
-was added when it had been measured with as many, and late triplets, which fine-tune what cross-entropy has trained for
-three quarters or nine tenths of the images, when a search had found them the stronger ones. Measured on the labels as
-annotated, paired by seed; over images: the 95 % bootstrap interval. *The best calibrated* rival is the hardest one: of
-all baselines of the comparison that decide at the training prior, at the validation optimum, calibrated on validation or by adjusted
-logits, and of those whose training balances the classes at ½, the one with the highest balanced accuracy on the test
-images. The claim on *CE variants* chooses among classifiers alone, that on *baselines* also among methods that decide
-by calibrated clusters, as LMLE does. *CE* is plain
-cross-entropy at the best of its thresholds, chosen likewise. A claim to be ahead is reached where the mean difference
-is the threshold or more and the whole interval over seeds is above 0; not to be below, where the mean difference is
-not; to be near, where the whole interval is within the threshold."""
+was added when it had been measured with as many, and late triplets, which fine-tune what cross-entropy has trained
+for three quarters or nine tenths of the images, when a search had found them the stronger ones. Measured on the
+labels as annotated, paired by seed; over images: the 95 % bootstrap interval. *The best calibrated* rival is the
+hardest one: of the comparison's baselines that decide at the training prior, at the validation optimum, calibrated on
+validation or by adjusted logits, and of those whose training balances the classes at ½, the one with the highest
+balanced accuracy on the test images. The claim on *CE variants* chooses among classifiers alone, that on *baselines*
+also among methods that decide by calibrated clusters, as LMLE does. *CE* is plain cross-entropy at the best of its
+thresholds, chosen likewise. A claim to be ahead is reached where the mean difference is the threshold or more and the
+whole interval over seeds is above 0; not to be below, where the mean difference is not; to be near, where the whole
+interval is within the threshold."""
 
 _SCORES = """Percent; each method by its own rule, the one that chose its settings on validation; {seeds}, {images}
 The reference is in bold. Training: seconds of one training."""

@@ -137,7 +137,9 @@ def _devices() -> Finding:
     except ImportError as error:
         return Finding("devices", "unknown", f"torch does not import: {error}")
     if not torch.cuda.is_available():
-        return Finding("devices", f"CPU only, {torch.get_num_threads()} threads")
+        there = torch.cuda.device_count()
+        problem = f"torch {torch.__version__} cannot use {there} GPUs: their driver is too old for it" if there else ""
+        return Finding("devices", f"CPU only, {torch.get_num_threads()} threads", problem)
     names = (torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count()))
     return Finding("devices", ", ".join(f"{each.name} {each.total_memory / 2**30:.0f} GiB" for each in names))
 

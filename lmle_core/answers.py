@@ -1,5 +1,6 @@
 """What a classifier answers for images that nobody has labelled: one Parquet file a part, bad images with a reason."""
 
+import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,14 +50,14 @@ class Answers:
         """Write columns filename, `<attribute>.prediction`, `<attribute>.margin` and error, whole or not at all.
 
         An image without an answer has nulls, and its reason in `error`, which is null for the others. The names are
-        those of a run's predictions.parquet.
+        those of a run's predictions.parquet. Of a file name that is not UTF-8, the bytes that are not are escaped.
         """
         import pyarrow as pa  # slow to import
         import pyarrow.parquet as pq
 
         absent = np.zeros(len(self.filename), bool)
         absent[list(self.errors)] = True
-        columns = {"filename": pa.array(self.filename, pa.string())}
+        columns = {"filename": pa.array(map(_text, self.filename), pa.string())}
         for a, attribute in enumerate(self.attributes):
             columns[f"{attribute}.prediction"] = pa.array(self.predictions[:, a], pa.int8(), mask=absent)
             columns[f"{attribute}.margin"] = pa.array(self.margins[:, a], pa.float32(), mask=absent)
@@ -65,6 +66,10 @@ class Answers:
         pq.write_table(pa.table(columns), partial, compression="zstd")
         fsync(partial)
         partial.replace(path)
+
+
+def _text(name: str) -> str:
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def read_errors(path: Path) -> tuple[int, list[tuple[str, str]]]:

@@ -49,6 +49,11 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:32]
 
 
+def bytes_digest(content: bytes) -> str:
+    """SHA-256 of bytes, as 32 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
 def file_digest(path: Path | UPath) -> str:
     """SHA-256 of a file's bytes, as 32 hexadecimal digits."""
     with path.open("rb") as file:

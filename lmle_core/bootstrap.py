@@ -75,10 +75,13 @@ def resampled_accuracies(
         groups: see `resampling_weights`.
 
     Returns:
-        (B, A) float64; NaN where a resample holds fewer than two classes. Counts stay below 2^24, so that the float32
+        (B, A) float64; NaN where a resample holds fewer than two classes, and throughout where all images are of one
+        group, whose resamples would all be alike. Counts stay below 2^24, so that the float32
         products are exact, whatever the order of their sums.
     """
     n, columns = labels.shape
+    if groups is not None and len(np.unique(groups)) < 2:
+        return np.full((bootstrap, columns), np.nan)
     members = class_members(labels, n_classes).reshape(n, -1).astype(np.float32)
     hits = class_hits(labels, predictions, n_classes).reshape(n, -1).astype(np.float32)
     blocks = []

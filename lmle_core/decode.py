@@ -130,7 +130,12 @@ def _decode_other(data: bytes) -> np.ndarray:
             _check_size(image.height, image.width)
             if image.mode.startswith(("I", "F")):
                 raise RefusedImageError(f"expected 8 bits a channel, found Pillow's mode {image.mode}")
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+            image.load()
+            try:
+                upright = ImageOps.exif_transpose(image)
+            except Exception:  # the picture is whole where its tags are not
+                upright = image
+            return np.array(upright.convert("RGB"))
     except UnidentifiedImageError:
         raise ValueError(f"not an image (starts with {data[:8]!r})") from None
     except (MemoryError, RefusedImageError):

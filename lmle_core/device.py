@@ -15,6 +15,11 @@ CPU_BUDGET = 4 << 30
 """Bytes of images that a training copies into memory on a CPU; above it they are gathered from the memory maps."""
 
 
+def gpus() -> int:
+    """How many GPUs torch can use; the driver counts those too for which it is too old."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
 def choose_device(name: str) -> torch.device:
     """The torch device of 'auto' (the GPU where there is one), 'cpu', 'cuda' or 'cuda:N'.
 
@@ -22,15 +27,15 @@ def choose_device(name: str) -> torch.device:
         ValueError: if the device is not to be had here.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda" if gpus() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
         device = torch.device("meta")
     if device.type not in ("cpu", "cuda"):
         raise ValueError(f"engines.device {name!r}: expected 'auto', 'cpu', 'cuda' or 'cuda:N'")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"engines.device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices")
+    if device.type == "cuda" and (device.index or 0) >= gpus():
+        raise ValueError(f"engines.device {name!r}: torch can use {gpus()} CUDA devices of this machine")
     return device
 
 
@@ -64,8 +69,8 @@ class Places:
         if choose_device(device).type == "cpu":
             devices = ["cpu"] * (number or processors)
         else:
-            gpus = [device] if ":" in device else [f"cuda:{gpu}" for gpu in range(torch.cuda.device_count())]
-            devices = [gpus[place % len(gpus)] for place in range(number or len(gpus))]
+            known = [device] if ":" in device else [f"cuda:{gpu}" for gpu in range(gpus())]
+            devices = [known[place % len(known)] for place in range(number or len(known))]
         return cls(tuple(devices), max(1, processors // len(devices)))
 
 

@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
+from lmle_core.artefact import file_digest
 from lmle_core.celeba.annotations import CelebA
 from lmle_core.celeba.images import FOLDER, FolderImages
 from lmle_core.config import Data
@@ -56,7 +57,7 @@ def write_digits(directory: Path, digits: DigitImages) -> CelebA:
         identity=digits.sources,
         landmarks=None,
         clean_labels=None,
-        tables=(table,),
+        tables=((table.name, file_digest(table)),),
         reader=reader,
         stamps=tuple(entries[name] for name in digits.names),
         folders=((Path(directory), len(digits.names)),),

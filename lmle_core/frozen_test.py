@@ -61,9 +61,10 @@ class FrozenTest:
 
     def save(self, directory: Path) -> None:
         """Write `test_images.txt`, a name a line."""
-        (directory / FILE).write_text("".join(f"{name}\n" for name in self.names))
+        (directory / FILE).write_text("".join(f"{name}\n" for name in self.names), encoding="utf-8", newline="\n")
 
     @classmethod
     def load(cls, directory: Path) -> Self:
         """What `save` wrote."""
-        return cls.of((directory / FILE).read_text().splitlines())
+        with (directory / FILE).open(encoding="utf-8", newline="\n") as file:
+            return cls.of(line.removesuffix("\n") for line in file)

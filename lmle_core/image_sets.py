@@ -1,7 +1,5 @@
 """Images to classify: a folder of files, CelebA's layout, or a store; read in parts, each where it is needed."""
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from lmle_core.artefact import digest_of
-from lmle_core.celeba.images import ARCHIVE, FOLDER, FolderImages, ImageReader, open_images
+from lmle_core.celeba.images import ARCHIVE, DAMAGED, FOLDER, FolderImages, ImageReader, open_images
 from lmle_core.celeba.layout import FOLDERS, DataError, find
 from lmle_core.celeba.remote_images import RemoteImages
 from lmle_core.classifier import Classifier
@@ -119,8 +117,8 @@ class FilePart:
                 if not isinstance(reason, FileNotFoundError | PermissionError):
                     raise
                 wrong[position] = f"cannot be read: {reason.strerror or reason}"
-            except (ValueError, zipfile.BadZipFile, zlib.error) as error:
-                wrong[position] = str(error)
+            except (ValueError, *DAMAGED) as error:
+                wrong[position] = str(error) or type(error).__name__
         return pixels, wrong
 
 

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -16,7 +14,7 @@ import zarr
 from filelock import FileLock
 
 from lmle_core.artefact import fsync, write_atomically
-from lmle_core.celeba.images import Images, open_images
+from lmle_core.celeba.images import DAMAGED, Images, open_images
 from lmle_core.decode import Geometry, load
 from lmle_core.earlier import Earlier, EarlierImages
 from lmle_core.location import locate
@@ -151,8 +149,8 @@ def _linked(chunk: Path, file: Path) -> bool:
 def _read(reader: Images, name: str) -> bytes:
     try:
         return reader.read(name)
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"damaged in the archive: {error}") from None
+    except DAMAGED as error:
+        raise ValueError(f"damaged in the archive: {error or type(error).__name__}") from None
 
 
 def has_chunk(partial: Path, images: zarr.Array[Any], shard: int) -> bool:

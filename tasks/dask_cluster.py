@@ -126,10 +126,10 @@ def check_code(client: Client, workers: Iterable[str]) -> None:
 
 
 def cuda_devices() -> int:
-    """Called in a worker: how many CUDA devices it sees. Its own comes first, as `dask cuda worker` arranges it."""
-    import torch
+    """Called in a worker: how many CUDA devices it can use. Its own comes first, as `dask cuda worker` arranges it."""
+    from lmle_core.device import gpus
 
-    return torch.cuda.device_count()
+    return gpus()
 
 
 @contextmanager

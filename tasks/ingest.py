@@ -12,7 +12,7 @@ from lmle_core.celeba.checksums import check_sums
 from lmle_core.celeba.folders import read_folders
 from lmle_core.changes import DataChanges
 from lmle_core.config import Data
-from lmle_core.earlier import find_earlier, find_previous
+from lmle_core.earlier import decoder_version, find_earlier, find_previous
 from lmle_core.ingest import check_quarantine, create_store, parts, publish, read_quarantine
 from lmle_core.location import Location
 from lmle_core.room import check_room
@@ -65,19 +65,23 @@ def ingest(
     source = read_folders(source_directory, more, data.attributes)
     images = len(source.filenames)
     geometry = data.model_dump(mode="json", include={"height", "width", "crop", "shard"})
-    inputs = {"source": source.fingerprint(), "attributes": list(source.attributes), **geometry}
+    known = {"source": source.fingerprint(), "attributes": list(source.attributes), "decoder": decoder_version()}
+    inputs = {**known, **geometry}
     stores = workspace.absolute() / "stores"
     directory = stores / f"{stage_key('ingest', code_version('lmle_core.ingest'), inputs)}.zarr"
 
     def make(partial: Path, record: dict[str, Any]) -> None:
         shards = create_store(partial, source, data)
-        known = parts(find_earlier(stores, source, data), shards, data.shard)
-        fresh = sum(known[shard] is None and not chunk_file(partial, shard).exists() for shard in range(shards))
+        earlier = parts(find_earlier(stores, source, data), shards, data.shard)
+        fresh = sum(
+            not chunk_file(partial, shard).exists() and (part is None or not part.same.all())
+            for shard, part in enumerate(earlier)
+        )
         size = chunk_bytes((images, 3, data.height, data.width), data.shard)
         check_room(partial, fresh * size, f"the pixels of {images:,} images")
         quarantined: list[tuple[str, str]] = []
         done = decoded = copied = 0
-        with spread(connect(), ingest_shard, [partial] * shards, range(shards), known) as results:
+        with spread(connect(), ingest_shard, [partial] * shards, range(shards), earlier) as results:
             for result in results:
                 done += result.images
                 decoded += result.decoded

@@ -1,6 +1,7 @@
 """Task: a classifier's answers for a set of images, a part a piece, on Dask workers that read the images themselves."""
 
 import json
+import os
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -99,6 +100,8 @@ def _classifier(model: str, digest: str, device: str) -> Classifier:
 def _check_out(out: Path, request: dict[str, Any]) -> None:
     """Refuse to write where something else is, before any work."""
     partial = out.with_name(f"{out.name}.partial")
+    if os.path.ismount(out):  # it could not be put there as a whole
+        raise DataError(f"{out}: a file system of its own is mounted there; name a folder below it")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         if (read_commit(out) or {}).get("inputs") != request:
             raise DataError(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from upath import UPath
 
-from lmle_core.artefact import digest_of, file_digest
+from lmle_core.artefact import digest_of
 from lmle_core.celeba.images import ImageReader, open_images
 from lmle_core.celeba.layout import DataError, enumerate_names, find, require
 from lmle_core.celeba.tables import Table, read_table
@@ -36,7 +36,7 @@ class CelebA:
         identity: shape (N,), int32, or None.
         landmarks: x and y of both eyes, nose and both mouth corners, shape (N, 10), int16, or None.
         clean_labels: as `labels`, before label noise (procedural faces have them), or None.
-        tables: the annotation files that were read.
+        tables: name of each annotation file, and digest of what was read of it.
         reader: reads the images.
         stamps: for each image file its size, and its time of change (in a folder) or checksum (in a zip or a storage).
         folders: where the rows come from, and how many from each, in their order: `directory` and what was appended.
@@ -50,7 +50,7 @@ class CelebA:
     identity: np.ndarray | None
     landmarks: np.ndarray | None
     clean_labels: np.ndarray | None
-    tables: tuple[Path | UPath, ...]
+    tables: tuple[tuple[str, str], ...]
     reader: ImageReader
     stamps: tuple[tuple[int, int], ...]
     folders: tuple[tuple[Path | UPath, int], ...]
@@ -76,12 +76,11 @@ class CelebA:
         )
 
     def fingerprint(self) -> str:
-        """Identifies annotation bytes, and image files by what the file system (or the zip) says of them.
+        """Identifies the annotation bytes that were read, and image files by what the file system or the zip says.
 
         Images are not read: a folder tells name, size and time of change, a zip or a storage name, size and checksum.
         """
-        tables = [(path.name, file_digest(path)) for path in self.tables]
-        return digest_of({"tables": tables, "images": self.filenames, "stamps": self.stamps})
+        return digest_of({"tables": self.tables, "images": self.filenames, "stamps": self.stamps})
 
 
 def read_celeba(directory: Location | str) -> CelebA:
@@ -96,8 +95,8 @@ def read_celeba(directory: Location | str) -> CelebA:
         DataError: with file, line number, what was expected and what was found.
         LocationError: if the storage that a URL names cannot be used.
 
-    Corner cases: where a table is there as text and as CSV, the text is read. An attribute file uses -1 and 1, or 0
-    and 1, throughout. Every table must name the same images, in any order; image files that no table names are
+    Corner cases: a table that is there as text and as CSV is refused. An attribute file uses -1 and 1, or 0 and 1,
+    throughout. Every table must name the same images, in any order; image files that no table names are
     ignored.
     """
     directory = locate(directory)
@@ -134,7 +133,7 @@ def _read_celeba(directory: Path | UPath) -> CelebA:
         identity=None if identity is None else _aligned(identity, attributes, _narrow(identity, np.int32)[:, 0]),
         landmarks=None if landmarks is None else _aligned(landmarks, attributes, _narrow(landmarks, np.int16)),
         clean_labels=None if clean is None else _aligned(clean, attributes, _classes(clean)),
-        tables=tuple(table.path for table in tables),
+        tables=tuple((table.path.name, table.digest) for table in tables),
         reader=reader,
         stamps=_stamps(attributes, reader),
         folders=((directory, len(attributes.filenames)),),
@@ -144,6 +143,8 @@ def _read_celeba(directory: Path | UPath) -> CelebA:
 def _read(directory: Path | UPath, stem: str, needed: bool = False) -> Table | None:
     names = (f"{stem}.txt", f"{stem}.csv")
     path = require(directory, names) if needed else find(directory, names)
+    if path is not None and path.name == names[0] and (other := find(directory, names[1:])) is not None:
+        raise DataError(f"{path} and {other} say the same of the images, or not: remove the one that is not to be read")
     return None if path is None else read_table(path, HEADLESS.get(stem))
 
 

@@ -3,7 +3,9 @@
 import os
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from io import FileIO
@@ -20,6 +22,8 @@ FOLDER = "img_align_celeba"
 ARCHIVE = "img_align_celeba.zip"
 BLOCK = 8 << 20
 """Bytes that are read at a time of an archive in a storage: about a shard."""
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+"""What reading from a damaged archive raises, besides OSError; RuntimeError: for a wrong method or password."""
 
 
 class Images(Protocol):
@@ -31,7 +35,7 @@ class Images(Protocol):
         ...
 
     def read(self, filename: str) -> bytes:
-        """The bytes of one image file. Raises OSError or zipfile.BadZipFile."""
+        """The bytes of one image file. Raises OSError or what is in `DAMAGED`."""
         ...
 
 
@@ -125,7 +129,13 @@ def _open_images(directory: Path | UPath) -> ImageReader:
     return ZipImages(archive, prefix, version)
 
 
-def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, tuple[int, int]]]:
+def _walk(
+    folder: Path, prefix: str, above: frozenset[tuple[int, int]] = frozenset()
+) -> Iterator[tuple[str, tuple[int, int]]]:
+    status = folder.stat()
+    here = (status.st_dev, status.st_ino)
+    if here in above:  # a link to a folder that it is in
+        return
     with os.scandir(folder) as listing:
         for entry in listing:
             try:
@@ -133,7 +143,8 @@ def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, tuple[int, int]]]:
             except FileNotFoundError:  # a link to nothing, or a copy in progress that was renamed
                 continue
             if stat.S_ISDIR(status.st_mode):
-                yield from _walk(folder / entry.name, f"{prefix}{entry.name}/")
+                with suppress(PermissionError):  # its images are named as missing, where a table has any
+                    yield from _walk(folder / entry.name, f"{prefix}{entry.name}/", above | {here})
             else:
                 yield prefix + entry.name, (status.st_size, status.st_mtime_ns)
 

@@ -9,12 +9,13 @@ import io
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from upath import UPath
 
+from lmle_core.artefact import bytes_digest
 from lmle_core.celeba.layout import DataError
 
 UNUSUAL = '"\r\0\x0b\x0c\x1c\x1d\x1e\x85\xa0\u2028\u2029'
@@ -31,6 +32,7 @@ class Table:
         filenames: one for each row, N of them, unique.
         values: shape (N, K), int64.
         lines: line number of each row, shape (N,).
+        digest: of the bytes that were parsed.
     """
 
     path: Path | UPath
@@ -38,6 +40,7 @@ class Table:
     filenames: tuple[str, ...]
     values: np.ndarray
     lines: np.ndarray
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,9 @@ def read_table(path: Path | UPath, columns: Sequence[str] | None = None) -> Tabl
     Raises:
         DataError: with file, line, what was expected and what was found.
     """
+    content = path.read_bytes()
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: expected text in UTF-8, found byte {error.object[error.start]:#04x}") from None
     if not text.strip():
@@ -69,7 +73,7 @@ def read_table(path: Path | UPath, columns: Sequence[str] | None = None) -> Tabl
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     head = read_head(path, text, columns)
     parsed = parse_fast(path, text, head)
-    return parsed if parsed is not None else parse_slowly(path, text, head)
+    return replace(parsed if parsed is not None else parse_slowly(path, text, head), digest=bytes_digest(content))
 
 
 def read_head(path: Path | UPath, text: str, columns: Sequence[str] | None) -> Head:

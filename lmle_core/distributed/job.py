@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from lmle_core.clusters import Clusters
 from lmle_core.config import Config
-from lmle_core.device import choose_device
+from lmle_core.device import choose_device, gpus
 from lmle_core.prior import Progress, make_prior, train_classifier
 from lmle_core.quintuplets import Quintuplets
 from lmle_core.store import ImageStore
@@ -20,9 +20,8 @@ Place = Annotated[Path, AfterValidator(Path.absolute)]
 def check_processes(config: Config) -> None:
     """Raise ValueError where there are more processes than GPUs on this machine, or than images in a batch."""
     engines, batch = config.engines, config.training.batch
-    gpus = torch.cuda.device_count() if choose_device(engines.device).type == "cuda" else None
-    if gpus is not None and engines.processes > max(1, gpus):
-        raise ValueError(f"engines.processes {engines.processes}: one a GPU, and this machine has {gpus}")
+    if choose_device(engines.device).type == "cuda" and engines.processes > gpus():
+        raise ValueError(f"engines.processes {engines.processes}: one a GPU, and this machine has {gpus()}")
     if engines.nodes * engines.processes > batch:
         raise ValueError(
             f"engines.processes {engines.processes} on engines.nodes {engines.nodes} share a batch of {batch} images: "

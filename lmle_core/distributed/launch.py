@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
+
 from lmle_core.device import choose_device, set_threads
 from lmle_core.distributed.job import Job
 from lmle_core.distributed.messages import PARENT, told
@@ -37,6 +39,7 @@ def carry_out(job: Job, progress: Progress | None = None) -> None:
         set_threads(engines.threads)
         job.run(choose_device(engines.device), progress)
         return
+    torch.cuda.empty_cache()  # the first process computes on the same GPU
     with agent(engines.nodes, engines.processes, engines.rendezvous, job) as child:
         messages = _messages(child, progress)
     if "diverged" in messages:

@@ -139,7 +139,8 @@ def assign_block(features: Tensor, labels: Tensor, prepared: Prepared) -> tuple[
         squares = torch.linalg.vector_norm(rows, dim=-1).square_().sum(0, dtype=torch.float64)
         # |x - c|² = |x|² + 2 (|c|²/2 - x·c)
         total.inertia.add_(least.sum(1, dtype=torch.float64).mul_(2).add_(squares))
-        total.counts.add_(torch.bincount((slots + offsets).view(-1), minlength=attributes * k).view(attributes, k))
+        places = (slots + offsets).view(-1)  # no bincount: on a GPU it asks how large its result is
+        total.counts.view(-1).scatter_add_(0, places, torch.ones_like(places))
         total.sums.add_(add_up(rows, slots, k))
     total.inertia.clamp_(min=0)
     return total, found

@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from functools import partial as bind
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lmle_core.device import free_memory
 from lmle_core.kmeans.assignment import Prepared, Sums, assign_block, prepare_centroids
-from lmle_core.kmeans.centroids import Centroids
+from lmle_core.kmeans.centroids import Centroids, Partial
 from lmle_core.kmeans.ordered import Assigned, OrderedBlocks
 from lmle_core.kmeans.source import BLOCK, Rows
 from lmle_core.threads import in_threads
@@ -55,7 +57,7 @@ class TorchBlocks(OrderedBlocks):
         """Where it computes."""
         return self._device
 
-    def _each(self, centroids: Centroids) -> Iterator[Assigned]:
+    def _each(self, centroids: Centroids) -> Iterator[tuple[Partial, Any]]:
         prepared = prepare_centroids(centroids, self._device)
         if self._device.type != "cpu":
             yield self._all(prepared)
@@ -67,8 +69,8 @@ class TorchBlocks(OrderedBlocks):
         total, slots = assign_block(*self._block(number), prepared)
         return total.partial(), slots.numpy()
 
-    def _all(self, prepared: Prepared) -> Assigned:
-        """All blocks at once: added up on the device, in their order, and copied from there once."""
+    def _all(self, prepared: Prepared) -> tuple[Partial, list[Tensor]]:
+        """All blocks at once: added up on the device, in their order; the slots stay there."""
         found = []
 
         def one(number: int) -> Sums:
@@ -77,7 +79,12 @@ class TorchBlocks(OrderedBlocks):
             return total
 
         total = reduce(Sums.add, (reduce(Sums.add, map(one, span)) for span in self._spans))
-        return total.partial(), torch.cat(found).cpu().numpy()
+        return total.partial(), found
+
+    def _fetch(self, found: list[Any]) -> list[NDArray[np.int32]]:
+        if self._device.type == "cpu":
+            return found
+        return [slots.cpu().numpy() for blocks in found for slots in blocks]
 
     def _block(self, number: int) -> tuple[Tensor, Tensor]:
         if number in self._held:

@@ -55,7 +55,7 @@ class TableObjective:
         attributes = self.round.on_device(attribute.astype(np.int64))
         vectors = _picked(output.embeddings, places, attributes)
         distance = euclidean((vectors[:, :1] * vectors[:, 1:]).sum(-1), squared=config.loss.squared)
-        present = torch.from_numpy(members[:, 1:] >= 0).to(distance.device)
+        present = self.round.on_device(members[:, 1:] >= 0)
         anchor_class = self.round.labels[self.round.on_device(members[:, 0]), attributes]
         headers = triple_header_hinge(
             QuintupletDistances(distance[:, 0], distance[:, 1], distance[:, 2], distance[:, 3], present),

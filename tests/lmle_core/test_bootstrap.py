@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lmle_core.bootstrap import resampled_accuracies, resampling_weights
+from lmle_core.comparison import Pair, paired_over_images
 from lmle_core.metrics import score
 
 
@@ -72,6 +73,17 @@ def test_images_of_few_people_give_a_wider_interval() -> None:
         for groups in (None, people)
     )
     assert higher - lower > 3 * (high - low)
+
+
+def test_images_of_one_person_alone_have_no_interval() -> None:
+    labels = (np.arange(20) % 2)[:, None]
+    assert score(labels, labels, ["a"], bootstrap=100, groups=np.zeros(20, int)).interval is None
+    ours, theirs = labels.copy(), labels.copy()
+    theirs[0] = 1 - theirs[0]
+    pair = Pair(labels, ours, theirs, np.zeros(20, np.int32))
+    found = paired_over_images([pair], bootstrap=100)
+    assert found.mean > 0
+    assert (found.low, found.high) == (None, None)
 
 
 def test_each_resample_draws_as_many_images_as_there_are() -> None:

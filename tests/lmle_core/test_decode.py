@@ -69,6 +69,13 @@ def test_tags_that_cannot_be_read_turn_nothing() -> None:
     assert np.array_equal(decode(tagged), decode(data))
 
 
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_a_picture_whose_tags_are_damaged_is_taken(form: str) -> None:
+    options = {"lossless": True} if form == "WEBP" else {"quality": 95, "subsampling": 0} if form == "JPEG" else {}
+    pixels = decode(encoded(form, exif=b"Exif\0\0garbage!", **options))
+    assert np.abs(pixels.astype(int) - picture(1)).mean() < 3
+
+
 CLOSED = b"\xff\xd9"
 """A JPEG's end: a progressive one that is cut between two scans and closed is a whole one, of less quality."""
 

@@ -224,10 +224,11 @@ def test_the_fingerprint_of_a_source_follows_its_labels(reduced: DigitImages, tm
     source = write_digits(tmp_path, few)
     before = source.fingerprint()
     assert source.fingerprint() == before
-    table = source.tables[0]
-    assert table.read_text().splitlines()[1] == f"{few.names[0]},{few.labels[0, 0]},{few.split[0]},{few.sources[0]}"
-    table.write_text(table.read_text().replace(f"{few.names[0]},{few.labels[0, 0]}", f"{few.names[0]},9"))
-    assert source.fingerprint() != before
+    line = (tmp_path / "digits.csv").read_text().splitlines()[1]
+    assert line == f"{few.names[0]},{few.labels[0, 0]},{few.split[0]},{few.sources[0]}"
+    assert replace(write_digits(tmp_path, few), stamps=source.stamps).fingerprint() == before
+    other = write_digits(tmp_path, replace(few, labels=(few.labels + 1) % 10))
+    assert replace(other, stamps=source.stamps).fingerprint() != before
 
 
 def test_a_sheet_shows_one_class_a_row_and_leaves_white_where_digits_are_few() -> None:

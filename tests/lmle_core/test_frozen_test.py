@@ -51,3 +51,9 @@ def test_images_that_training_sees_now_are_refused(faces_store: ImageStore, froz
 def test_names_have_one_digest_in_any_order(frozen: FrozenTest) -> None:
     shuffled = np.random.default_rng(0).permutation(frozen.names)
     assert FrozenTest.of(map(str, shuffled)).digest == frozen.digest
+
+
+def test_names_come_back_whatever_they_hold(tmp_path: Path) -> None:
+    frozen = FrozenTest.of(["a\u2028b.jpg", "c\x85d.jpg", "e\x0bf.jpg", "ü.jpg", " g.jpg"])
+    frozen.save(tmp_path)
+    assert FrozenTest.load(tmp_path) == frozen

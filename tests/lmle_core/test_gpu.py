@@ -8,12 +8,16 @@ import torch
 
 from lmle_core.batch_quintuplets import batch_quintuplet_distances
 from lmle_core.clusters import cluster
-from lmle_core.config import Config
+from lmle_core.comparison import Experiment
+from lmle_core.config import Config, parse_config
+from lmle_core.device import DeviceImages
+from lmle_core.experiment import run_experiment
 from lmle_core.features import NetworkEncoder
 from lmle_core.kmeans import ArrayRows
 from lmle_core.kmeans.torch_blocks import TorchBlocks
 from lmle_core.losses import softmax_ratio
-from lmle_core.network import build_network, load_network
+from lmle_core.methods.catalogue import METHODS
+from lmle_core.network import SIX_LAYER, build_network, load_network
 from lmle_core.prior import make_prior, network_spec
 from lmle_core.quintuplets import mine
 from lmle_core.store import TRAIN, ImageStore
@@ -98,3 +102,55 @@ def test_faiss_and_torch_share_the_process() -> None:
     index = faiss.IndexFlatL2(16)
     index.add(vectors)
     assert (index.search(vectors, 1)[1][:, 0] == np.arange(100)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "trunk"),
+    [
+        *((name, SIX_LAYER) for name in (
+            "lmle", "lmle-hard", "lmle-softmax-ratio", "lmle-centroids", "table", "crl", "triplet",
+            "triplet-batch-hard", "ldam", "focal", "resampled",
+        )),
+        ("lmle", "resnet18"), ("table", "resnet18"),
+    ],
+)  # fmt: skip
+def test_a_method_trains_on_the_device_goes_on_where_it_was_and_decides(
+    name: str, trunk: str, faces_store: ImageStore, tmp_path: Path
+) -> None:
+    method, asked = METHODS[name], []
+    config = parse_config(
+        {
+            "trunk": {"kind": trunk, "width": 4},
+            "prior": {"epochs": 4},
+            "training": {"rounds": 2, "iterations": 11, "batch": 32, "dimensions": 8},
+            "cluster": {"size": 20},
+            "quintuplets": {"redraw": 4},
+            "index": {"clusters_per_class": (1, 2), "neighbours": (0,)},
+            "engines": {"checkpoint": 2},
+        }
+    )
+
+    def interrupted(done: int, total: int) -> None:
+        asked.append(done)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(faces_store, method, method.trials[0], config, CUDA, tmp_path, progress=interrupted)
+    run_experiment(faces_store, method, method.trials[0], config, CUDA, tmp_path)
+    for rule in method.rules:
+        found = Experiment.load(tmp_path, rule)
+        assert 0.2 < found.validation <= 1
+        assert found.spread is None or 0 < found.spread <= 1.001
+
+
+def test_images_that_are_not_resident_are_gathered_onto_the_device(
+    faces_store: ImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = faces_store.rows(TRAIN)
+    resident = DeviceImages(faces_store, rows, CUDA)
+    monkeypatch.setattr("lmle_core.device.free_memory", lambda _: 0)
+    gathered = DeviceImages(faces_store, rows, CUDA)
+    positions = np.array([5, 0, 5, 3])
+    assert resident.resident is not None and gathered.resident is None
+    assert torch.equal(resident(positions), gathered(positions))

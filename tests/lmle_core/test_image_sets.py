@@ -1,5 +1,6 @@
 """A store answers as the files that it was made of, and images that the model cannot take are refused."""
 
+import os
 import pickle
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from lmle_core.image_sets import open_image_set
 from lmle_core.ingest import create_store, publish
 from lmle_core.location import locate
 from lmle_core.shards import ingest_shard
-from tests.lmle_core.celeba.small import names, write_small
+from tests.lmle_core.celeba.small import jpeg, names, write_small
 from tests.object_store import ObjectStore
 from tests.tasks.tiny_run import ATTRIBUTES, SIDE, make_run
 
@@ -73,6 +74,14 @@ def test_a_parts_file_has_nulls_and_a_reason_for_a_bad_image(
     assert table["Bald.prediction"].isna().tolist() == [row == 3 for row in range(7)]
     assert read_errors(tmp_path / "part.parquet") == (7, [(names(IMAGES)[3], answers.errors[3])])
     assert [file.name for file in tmp_path.iterdir()] == ["part.parquet"]
+
+
+def test_a_file_name_that_is_no_utf8_is_escaped(classifier: Classifier, tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jpg")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / name).write_bytes(jpeg(0))
+    Answers.of(classifier, open_image_set(tmp_path / "photos").part(0, 1)).save(tmp_path / "part.parquet")
+    assert pd.read_parquet(tmp_path / "part.parquet")["filename"].tolist() == [r"caf\xe9.jpg"]
 
 
 def test_an_image_that_vanishes_has_a_reason_and_the_others_their_answers(

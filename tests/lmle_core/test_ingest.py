@@ -171,6 +171,18 @@ def test_a_damaged_entry_of_an_archive_is_set_apart(directory: Path, partial: Pa
     assert "damaged in the archive" in read_quarantine(partial)[0]["reason"]
 
 
+def test_an_entry_of_an_archive_with_an_unknown_method_is_set_apart(directory: Path, partial: Path) -> None:
+    zip_images(directory)
+    archive = directory / "img_align_celeba.zip"
+    data = bytearray(archive.read_bytes())
+    listed = data.rindex(b"000002.jpg") - len(b"img_align_celeba/") - 46  # its entry in the archive's directory
+    data[listed + 10] ^= 64
+    archive.write_bytes(data)
+    ingest(directory, partial)
+    assert [entry["file"] for entry in read_quarantine(partial)] == ["000002.jpg"]
+    assert "damaged in the archive: That compression method is not supported" in read_quarantine(partial)[0]["reason"]
+
+
 def test_too_many_damaged_images_stop_before_publication(directory: Path, partial: Path) -> None:
     expected = damage(directory)
     with pytest.raises(QuarantineError) as caught:

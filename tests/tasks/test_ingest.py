@@ -18,7 +18,7 @@ from lmle_core.celeba.annotations import read_celeba
 from lmle_core.changes import DataChanges
 from lmle_core.config import Data, Engines
 from lmle_core.ingest import QuarantineError
-from lmle_core.store import ImageStore, chunk_file
+from lmle_core.store import ImageStore, chunk_bytes, chunk_file
 from tasks.dask_cluster import dask_client
 from tasks.ingest import ingest
 from tests.lmle_core.celeba.small import jpeg, write_small
@@ -76,7 +76,11 @@ def test_a_data_set_becomes_a_committed_store_once(
 
 
 def test_a_grown_data_set_decodes_what_is_new_and_says_what_changed(
-    directory: Path, tmp_path: Path, client: Client, caplog: pytest.LogCaptureFixture
+    directory: Path,
+    tmp_path: Path,
+    client: Client,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = ingest(directory, DATA, tmp_path, lambda: client)
     partition = directory / "list_eval_partition.txt"
@@ -89,11 +93,14 @@ def test_a_grown_data_set_decodes_what_is_new_and_says_what_changed(
     landmarks.write_text(landmarks.read_text().replace("0000", "1000"))
     for image in list((more / "img_align_celeba").iterdir()):
         image.rename(image.with_name(f"1{image.name[1:]}"))
+    room: list[int] = []
+    monkeypatch.setattr("tasks.ingest.check_room", lambda _, size, __: room.append(size))
     with caplog.at_level("INFO", "lmle"):
         grown = ingest(directory, DATA, tmp_path, lambda: client, more=[more])
     commit = read_commit(Path(grown.path))
     assert commit is not None
     assert (commit["decoded"], commit["copied_shards"]) == (20, 12)  # the last shard of the 200 was not full
+    assert room == [2 * chunk_bytes((IMAGES + 20, 3, 20, 16), 16)]
     assert [message for message in caplog.messages if message.startswith("data ")] == [
         "data         20 new, 1 moved; 12 of 14 shards copied"
     ]

@@ -151,6 +151,8 @@ def test_a_killed_prediction_goes_on_where_it_was(run: Path, engines: Engines, t
 def test_another_request_is_refused_and_nothing_is_overwritten(
     images: Path, run: Path, engines: Engines, tmp_path: Path
 ) -> None:
+    with pytest.raises(DataError, match=r"^/dev/shm: a file system of its own is mounted there; name a folder below"):
+        predicted(images, run, Path("/dev/shm"), engines)
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine.txt").write_text("mine")

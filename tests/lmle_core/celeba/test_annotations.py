@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmle_core.celeba.annotations import CelebA, read_celeba
+from lmle_core.celeba.images import ImageReader, open_images
 from lmle_core.celeba.layout import DataError
 from tests.lmle_core.celeba.small import names, write_small, zip_images
 
@@ -130,6 +131,37 @@ def test_the_fingerprint_follows_annotations_and_image_files(directory: Path) ->
     second = read_celeba(directory).fingerprint()
     substitute(directory / "list_eval_partition.txt", r"^000001.jpg  0", "000001.jpg  1")
     assert len({first, second, read_celeba(directory).fingerprint()}) == 3
+
+
+def test_the_fingerprint_is_of_the_tables_that_were_read(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where one is replaced while the images are listed."""
+    before = read_celeba(directory)
+
+    def replaced(place: Path) -> ImageReader:
+        substitute(directory / "list_attr_celeba.txt", r"^000001.jpg .*", "000001.jpg  1  1  1  1")
+        return open_images(place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lmle_core.celeba.annotations.open_images", replaced)
+        meanwhile = read_celeba(directory)
+    after = read_celeba(directory)
+    assert np.array_equal(before.labels, meanwhile.labels) and not np.array_equal(before.labels, after.labels)
+    assert before.fingerprint() == meanwhile.fingerprint() != after.fingerprint()
+
+
+def test_a_table_in_two_forms_is_refused(directory: Path) -> None:
+    (directory / "Anno").mkdir()
+    (directory / "Anno" / "list_eval_partition.csv").write_text("image_id,partition\n000001.jpg,1\n")
+    with pytest.raises(DataError, match=r"list_eval_partition\.txt and .*Anno/list_eval_partition\.csv say the same"):
+        read_celeba(directory)
+
+
+def test_a_folder_with_a_link_to_itself_is_listed_once(directory: Path) -> None:
+    before = read_celeba(directory).fingerprint()
+    (directory / "img_align_celeba" / "again").symlink_to(directory / "img_align_celeba")
+    found = read_celeba(directory)
+    assert found.fingerprint() == before
+    assert set(found.reader.entries()) == set(names(12))
 
 
 def test_the_fingerprint_of_a_zip_stays_when_it_is_moved(directory: Path, tmp_path: Path) -> None:

@@ -263,7 +263,12 @@ def test_a_node_says_that_the_one_of_the_run_is_gone_without_a_stack_of_cpp(
 
 
 @pytest.mark.gpu
-def test_on_gpus_gradients_and_batch_statistics_are_those_of_one(tmp_path: Path) -> None:
+def test_on_gpus_gradients_and_batch_statistics_are_those_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In float32: bfloat16 makes gradients of the difference between two orders of a sum."""
+    monkeypatch.setattr("lmle_core.network.has_bfloat16", lambda _: False)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     start(2, "tests.lmle_core.training.together", str(tmp_path), "cuda")
     alone = after_a_backward_pass(torch.device("cuda"))
     first, second = (torch.load(tmp_path / f"backward-{rank}.pt", weights_only=True) for rank in (0, 1))
@@ -271,7 +276,7 @@ def test_on_gpus_gradients_and_batch_statistics_are_those_of_one(tmp_path: Path)
     for name, value in alone.items():
         assert torch.equal(first[name], second[name])
         if name != "trunk.20.bias":
-            assert (first[name] - value).float().norm() <= BFLOAT16 * value.float().norm(), name
+            assert (first[name] - value).float().norm() <= 1e-3 * value.float().norm(), name
 
 
 @pytest.mark.gpu

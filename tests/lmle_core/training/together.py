@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+import lmle_core.network
 from lmle_core import optimise
 from lmle_core.device import DeviceImages
 from lmle_core.distributed.batch_norm import normalise_over_ranks
@@ -52,6 +53,8 @@ def digest(network: Network) -> str:
 
 
 def on_gpus(directory: Path) -> None:
+    lmle_core.network.has_bfloat16 = lambda _: False  # type: ignore[assignment]
+    torch.backends.cudnn.allow_tf32 = False
     gpus = torch.cuda.device_count()
     dist.init_process_group("nccl" if gpus > 1 else "gloo")
     device = torch.device("cuda", int(os.environ["LOCAL_RANK"]) % gpus)
