@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis
 
 # Before anything imports Prefect, which reads its settings then.
 _HOME = tempfile.TemporaryDirectory(prefix="lmle-tests-", ignore_cleanup_errors=True)
@@ -22,6 +23,8 @@ from lmle_core.cores import cores  # noqa: E402
 from tests.object_store import ObjectStore, serve  # noqa: E402
 
 os.environ.update(settings.QUIET)
+hypothesis.register_profile("busy", deadline=None)  # a machine may do other work
+hypothesis.load_profile("busy")
 
 
 def pytest_xdist_auto_num_workers() -> int:

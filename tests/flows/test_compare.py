@@ -33,7 +33,7 @@ def compare(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     workspace = tmp_path_factory.mktemp("workspace")
-    ended = compare(workspace, "--methods", ",".join(COMPARED), "--seeds", "2")
+    ended = compare(workspace, "--methods", ",".join(COMPARED), "--seeds", "2", "--trial-seeds", "1")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert f"tables  {workspace / 'comparisons' / 'tiny' / 'comparison.md'}" in ended.stdout
     return workspace
@@ -61,6 +61,7 @@ def test_the_settings_are_those_that_did_best_on_validation_for_every_seed(works
     trials = json.loads((directory / "trials.json").read_text())
     samples = json.loads((directory / "samples.json").read_text())
     for name in COMPARED:
+        assert [len(trial["experiments"]) for trial in trials[name]] == [1] * len(trials[name])
         assert [trial["settings"] for trial in trials[name]] == [dict(each) for each in METHODS[name].trials]
         best = max(trials[name], key=lambda trial: trial["validation"])["settings"]
         assert all(each["settings"] == best for each in samples if each["method"] == name)
@@ -98,7 +99,7 @@ def test_started_again_it_finds_everything_done_and_records_what_a_killed_one_ha
     killed = next(each for each in client.search_runs([home.experiment_id]) if "lmle.experiment" in each.data.tags)
     client.update_run(killed.info.run_id, status="RUNNING")
     marks = {path: path.stat().st_mtime_ns for path in workspace.glob("stages/*/*/COMMITTED.json")}
-    ended = compare(workspace, "--methods", ",".join(COMPARED), "--seeds", "2")
+    ended = compare(workspace, "--methods", ",".join(COMPARED), "--seeds", "2", "--trial-seeds", "1")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert {path: path.stat().st_mtime_ns for path in workspace.glob("stages/*/*/COMMITTED.json")} == marks
     found = client.search_runs([home.experiment_id])

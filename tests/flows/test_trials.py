@@ -54,7 +54,7 @@ def test_what_a_killed_process_had_and_what_waited_for_it_is_run_by_others(prefe
     jobs = [(METHODS["bce"], 0, {"rate_factor": factor}) for factor in (1.0, 2.0, 3.0)]
 
     def kill_after_the_first() -> None:
-        while not runs.made:
+        while not runs.made and time.monotonic() < late:
             time.sleep(0.05)
         for child in multiprocessing.active_children():
             child.kill()
@@ -63,7 +63,8 @@ def test_what_a_killed_process_had_and_what_waited_for_it_is_run_by_others(prefe
     def trained() -> None:
         runs.train(jobs)
 
-    killer = threading.Thread(target=kill_after_the_first)
+    late = time.monotonic() + 300
+    killer = threading.Thread(target=kill_after_the_first, daemon=True)
     killer.start()
     trained()
     killer.join()

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import uuid
 from pathlib import Path
 
@@ -28,8 +29,10 @@ def _start(code: str, log: Path, token: str = "") -> Detached:
 
 
 def _first_line(log: Path) -> str:
+    late = time.monotonic() + 60
     while not log.read_text().endswith("\n"):
-        pass
+        assert time.monotonic() < late
+        time.sleep(0.02)
     return log.read_text().strip()
 
 

@@ -134,7 +134,7 @@ def test_the_gradient_of_a_quintuplet_is_that_of_its_distances() -> None:
 
 
 @given(sizes=st.lists(st.integers(0, 12), min_size=1, max_size=6), pool=st.integers(1, FEW), seed=st.integers(0, 99))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_what_is_drawn_of_a_size_is_distinct(sizes: list[int], pool: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     for size, drawn in zip(sizes, batch_quintuplets._distinct(torch.tensor(sizes), pool, generator), strict=True):

@@ -112,7 +112,7 @@ def stores(tmp_path: Path, folder: Folder) -> Path:
 EDITS = ("append", "append damaged", "insert", "remove", "relabel", "replace", "damage", "repair", "move", "touch")
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 @given(
     edits=st.lists(st.tuples(st.sampled_from(EDITS), st.integers(0, 10_000)), max_size=8),
     shard=st.sampled_from((16, 16, 24)),

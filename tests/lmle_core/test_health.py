@@ -13,7 +13,7 @@ def unit(array: np.ndarray) -> np.ndarray:
 
 
 @given(seed=st.integers(0, 1000), n=st.integers(1, 60), groups=st.integers(1, 3), size=st.integers(1, 61))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_spread_is_the_norm_of_the_standard_deviations(seed: int, n: int, groups: int, size: int) -> None:
     embeddings = unit(np.random.default_rng(seed).normal(size=(n, groups, 5)) + 0.5)
     expected = [np.linalg.norm(embeddings[:, g].astype(np.float64).std(axis=0)) for g in range(groups)]

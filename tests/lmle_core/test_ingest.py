@@ -102,7 +102,7 @@ def test_the_digest_follows_pixels_labels_split_and_geometry(directory: Path, tm
     assert len(set(digests)) == 6
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(images=st.integers(1, 50), shard=st.integers(16, 40), attributes=st.integers(1, 5))
 def test_any_number_of_images_goes_through(
     images: int, shard: int, attributes: int, tmp_path_factory: pytest.TempPathFactory
@@ -289,7 +289,7 @@ def test_trouble_with_the_disk_is_not_the_images_fault(directory: Path, partial:
     quarantined=st.lists(st.tuples(st.text(min_size=1), st.text()), max_size=3).map(tuple),
     digest=st.text(),
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_record_is_read_as_it_was_written(
     quarantined: tuple[tuple[str, str], ...], digest: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

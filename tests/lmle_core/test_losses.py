@@ -54,7 +54,7 @@ def hinge_loop(distances: QuintupletDistances, margins: list[float]) -> list[lis
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_hinge_is_its_equation(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     values = torch.rand(4, 9, generator=generator, dtype=torch.float64) * 2
@@ -150,7 +150,7 @@ def test_cross_entropy_of_two_classes_is_bce_of_the_difference() -> None:
 
 
 @given(rate=st.floats(0.01, 0.99), seed=st.integers(0, 100))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_class_costs_balance_the_classes_and_average_to_one(rate: float, seed: int) -> None:
     labels = torch.from_numpy((np.random.default_rng(seed).random((200, 3)) < rate).astype(np.int64))
     costs = class_costs(labels, 2)

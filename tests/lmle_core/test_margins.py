@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lmle_core.config import Loss
@@ -28,7 +28,6 @@ def test_angles_are_clamped_where_the_chord_is_a_diameter() -> None:
     assert geometric_margins([5], 5, 1.0).g3 == pytest.approx(2)  # one class: pi, clamped
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 10_000), min_size=2, max_size=5).filter(any), st.integers(1, 500), st.floats(0.01, 1))
 def test_a_larger_class_never_gets_a_smaller_g2(sizes: list[int], length: int, share: float) -> None:
     margins = geometric_margins(sizes, length, share)

@@ -27,7 +27,7 @@ def names(count: int) -> list[str]:
 
 
 @given(seed=st.integers(0, 10_000), n=st.integers(30, 200), classes=st.integers(2, 4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_scores_are_scikit_learns(seed: int, n: int, classes: int) -> None:
     labels, predictions = drawn(seed, n, 6, classes)
     labels[0], labels[1] = 0, 1  # every attribute has two classes

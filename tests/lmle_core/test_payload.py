@@ -29,7 +29,7 @@ def png_that_promises(width: int, height: int) -> bytes:
     return body + struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data)) + encoded("PNG")[-12:]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.binary(max_size=300))
 def test_base64_arrives_as_it_was_sent_and_truncated_base64_never_as_something_else(data: bytes) -> None:
     assert sent_bytes(data) == data

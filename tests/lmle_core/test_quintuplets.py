@@ -94,7 +94,7 @@ def test_exact_mining_of_embeddings_equals_the_loop(device: str, block: int | No
     np.testing.assert_array_equal(_table(found), expected)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 30), st.integers(1, 9), st.integers(0, 2**16), st.integers(1, 12))
 def test_exact_mining_of_any_subset_equals_the_loop(m: int, clusters: int, seed: int, block: int) -> None:
     features, labels, assignment, _ = _subset(m, 1, clusters, seed)
@@ -107,7 +107,7 @@ def test_exact_mining_of_any_subset_equals_the_loop(m: int, clusters: int, seed:
     np.testing.assert_array_equal(_table(table), expected[::-1])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 30), st.integers(1, 9), st.integers(0, 2**16), st.integers(1, 5), st.integers(1, 5))
 def test_pools_stay_within_their_sets(m: int, clusters: int, seed: int, positives: int, impostors: int) -> None:
     features, labels, assignment, rows = _subset(m, 2, clusters, seed)

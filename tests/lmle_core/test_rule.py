@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.lmle_core.large_margin import large_margin_rule
@@ -39,7 +39,6 @@ def _queries(draw: st.DrawFn, classes: int | None = None) -> tuple[list[float], 
     return distances, owners, n_classes, squared
 
 
-@settings(deadline=None)
 @given(_queries())
 def test_any_query_equals_the_loop(query: tuple[list[float], list[int], int, bool]) -> None:
     distances, classes, n_classes, squared = query
@@ -53,7 +52,6 @@ def test_any_query_equals_the_loop(query: tuple[list[float], list[int], int, boo
     assert found[1].item() >= 0
 
 
-@settings(deadline=None)
 @given(_queries(classes=2))
 def test_two_classes_follow_the_closed_form(query: tuple[list[float], list[int], int, bool]) -> None:
     distances, classes, _, squared = query

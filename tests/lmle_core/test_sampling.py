@@ -12,7 +12,7 @@ def imbalanced(seed: int, images: int = 300, attributes: int = 6) -> np.ndarray:
 
 
 @given(images=st.integers(2, 200), batch=st.integers(1, 64), seed=st.integers(0, 99))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_uniform_epoch_shows_no_image_twice_and_leaves_out_less_than_a_batch(
     images: int, batch: int, seed: int
 ) -> None:
@@ -23,7 +23,7 @@ def test_a_uniform_epoch_shows_no_image_twice_and_leaves_out_less_than_a_batch(
 
 
 @given(counts=st.lists(st.integers(1, 60), min_size=2, max_size=5), batch=st.integers(8, 64), seed=st.integers(0, 99))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_class_equal_batches_hold_each_class_equally_as_far_as_it_goes(
     counts: list[int], batch: int, seed: int
 ) -> None:
@@ -36,7 +36,7 @@ def test_class_equal_batches_hold_each_class_equally_as_far_as_it_goes(
 
 
 @given(seed=st.integers(0, 200), least=st.integers(1, 6))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_minority_batches_hold_the_minimum_of_every_attribute(seed: int, least: int) -> None:
     labels = imbalanced(seed)
     drawn = Minority(labels, 64, least, (seed,))(0)
@@ -65,7 +65,7 @@ def test_minima_that_fit_into_the_first_batch_and_not_into_a_later_one_fill_it()
 
 
 @given(seed=st.integers(0, 200), images=st.integers(1, 120), batch=st.integers(1, 100))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_resampled_batches_hold_distinct_images_and_as_many_as_there_are(seed: int, images: int, batch: int) -> None:
     drawn = Resampled(imbalanced(seed, images), batch, (seed,))(2)
     assert drawn.dtype == np.int64

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lmle_core.celeba.annotations import read_celeba
@@ -54,7 +54,6 @@ def test_a_store_tells_what_the_source_says(published: Path) -> None:
     assert store.rows(0).dtype == np.int64
 
 
-@settings(deadline=None)
 @given(bounds=st.tuples(st.integers(0, IMAGES), st.integers(0, IMAGES)).map(sorted))
 def test_a_block_is_what_zarr_reads(bounds: list[int], published: Path) -> None:
     store = ImageStore.open(published)
@@ -64,7 +63,6 @@ def test_a_block_is_what_zarr_reads(bounds: list[int], published: Path) -> None:
     assert np.array_equal(block, np.asarray(store.images[lo:hi]))
 
 
-@settings(deadline=None)
 @given(rows=st.lists(st.integers(0, IMAGES - 1), max_size=60))
 def test_gathered_rows_are_what_zarr_reads(rows: list[int], published: Path) -> None:
     store = ImageStore.open(published)

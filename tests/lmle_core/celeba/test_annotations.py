@@ -97,7 +97,7 @@ def test_zeros_and_ones_are_read_like_minus_one_and_one(directory: Path) -> None
     assert np.array_equal(read_celeba(directory).labels, before)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(order=st.permutations(range(12)))
 def test_rows_may_come_in_any_order(order: list[int], tmp_path_factory: pytest.TempPathFactory) -> None:
     directory = write_small(tmp_path_factory.mktemp("order") / "data", images=12)

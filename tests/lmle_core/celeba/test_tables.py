@@ -24,7 +24,7 @@ def same(one: Table, other: Table) -> bool:
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     rows=st.dictionaries(
         st.from_regex(r"[A-Za-z0-9_./-]{1,12}", fullmatch=True), st.lists(st.integers(-9, 999), min_size=3, max_size=3)
@@ -44,7 +44,7 @@ def test_what_is_written_is_read_from_text_and_csv_alike(
         assert table.values.tolist() == list(rows.values())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     name=st.sampled_from(["t.txt", "t.csv"]),
     position=st.integers(0, len(RIGHT)),

@@ -42,7 +42,7 @@ def slow_margin(scores: np.ndarray, c: int) -> np.ndarray:
 
 
 @given(seed=st.integers(0, 10_000), n=st.integers(5, 40), classes=st.integers(2, 4))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_metrics_are_those_of_loops_and_of_scikit_learn(seed: int, n: int, classes: int) -> None:
     labels, scores = drawn(seed, n, classes)
     found = rank(labels, scores)
@@ -59,7 +59,7 @@ def test_metrics_are_those_of_loops_and_of_scikit_learn(seed: int, n: int, class
 
 
 @given(seed=st.integers(0, 10_000), classes=st.integers(2, 4))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_only_the_order_of_the_margins_matters(seed: int, classes: int) -> None:
     labels, scores = drawn(seed, 30, classes)
     assert rank(labels, 4 * scores + 8) == rank(labels, scores)

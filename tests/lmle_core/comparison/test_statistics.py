@@ -50,7 +50,7 @@ def test_pairing_takes_away_what_the_seeds_have_in_common() -> None:
 
 
 @given(draw=st.integers(0, 10_000), count=st.integers(1, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_wins_are_those_of_a_loop(draw: int, count: int) -> None:
     rng = np.random.default_rng(draw)
     ours, theirs = rng.integers(0, 4, size=(2, count, 12)) / 100
@@ -74,7 +74,7 @@ def test_wins_need_two_tables_of_one_shape() -> None:
 
 
 @given(draw=st.integers(0, 10_000), count=st.integers(4, 15))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_rank_correlation_and_its_interval_are_scipys(draw: int, count: int) -> None:
     rng = np.random.default_rng(draw)
     x, y = rng.integers(0, 8, size=(2, count)).astype(np.float64)

@@ -86,7 +86,7 @@ def test_an_identity_keeps_what_belongs_to_a_person_and_changes_the_rest(labels:
         assert agreement(name) < 0.7
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(start=st.integers(0, 400), length=st.integers(0, 60), seed=st.integers(0, 5))
 def test_an_image_is_the_same_whichever_images_are_drawn_with_it(start: int, length: int, seed: int) -> None:
     whole = draw_population(seed, range(500))

@@ -60,7 +60,7 @@ def test_inertia_is_scikit_learns_within_two_percent(size: int) -> None:
         assert found.inertia[attribute] <= 1.02 * peers
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @example(n=45, attributes=2, classes=1, per_class=1, shared=True, distinct=1, seed=24324)
 @given(
     n=st.integers(1, 60),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lmle_core.kmeans import ArrayRows, Centroids
@@ -19,7 +19,6 @@ def test_a_class_has_about_one_cluster_for_each_hundred_rows(rows: int, clusters
     assert cluster_counts(np.array(rows), 100, 12).item() == clusters
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=5), st.integers(1, 20))
 def test_per_class_gives_every_class_as_many_unless_it_is_smaller(rows: list[int], per_class: int) -> None:
     assert cluster_counts(np.array(rows), 1, 2, per_class).tolist() == [min(n, per_class) for n in rows]

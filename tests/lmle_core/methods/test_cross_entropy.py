@@ -40,7 +40,7 @@ def looped(logits: Tensor, labels: Tensor, one: Callable[[list[float], int, int]
 
 
 @given(seed=st.integers(0, 1000), gamma=st.sampled_from([0.0, 0.5, 1.0, 2.0, 5.0]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_focal_loss_is_its_equation(seed: int, gamma: float) -> None:
     logits, labels = drawn(seed)
     slow = looped(logits, labels, lambda p, y, _: -((1 - p[y]) ** gamma) * math.log(p[y]))
@@ -54,7 +54,7 @@ def test_the_focal_loss_of_a_certain_answer_has_a_finite_gradient() -> None:
 
 
 @given(seed=st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_margin_is_taken_off_the_logit_of_the_label_alone(seed: int) -> None:
     logits, labels = drawn(seed)
     of_class = 10 * objectives.class_margins(SHARES, 0.5)
@@ -80,7 +80,7 @@ def test_margins_go_by_the_fourth_root_and_the_rarest_class_has_the_largest() ->
     counts=st.lists(st.integers(0, 500), min_size=2, max_size=6).filter(lambda counts: sum(counts) > 0),
     exponent=st.sampled_from([0.0, 0.5, 1.0]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_weights_average_to_one_over_the_samples_and_follow_their_law(counts: list[int], exponent: float) -> None:
     shares = torch.tensor([counts], dtype=torch.float64).div(sum(counts)).float()
     effective = objectives.effective_weights(shares, sum(counts))[0]

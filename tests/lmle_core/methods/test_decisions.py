@@ -110,7 +110,7 @@ def test_the_optimum_of_more_classes_is_no_worse_than_the_prior_nor_than_a_step_
 @given(
     values=st.lists(st.sampled_from([-2.0, -1.0, 0.0, 0.5, 3.0]), min_size=1, max_size=12), seed=st.integers(0, 1000)
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_cut_is_the_best_of_all_and_in_the_middle_of_its_gap(values: list[float], seed: int) -> None:
     points = np.array(values, np.float32)
     gains = np.random.default_rng(seed).integers(-2, 3, len(values)).astype(np.float64)

@@ -48,7 +48,7 @@ def rectification_loop(embeddings: Tensor, labels: Tensor, classes: int, margin:
     hardest=st.integers(1, 30),
     rarity=st.floats(0.05, 1),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_loss_is_its_equation(seed: int, images: int, classes: int, hardest: int, rarity: float) -> None:
     generator = np.random.default_rng(seed)
     shares = np.geomspace(1, rarity, classes)

@@ -69,7 +69,7 @@ def test_a_part_depends_on_the_iteration_alone(faces_store: ImageStore, small: C
 
 
 @given(labels=st.lists(st.integers(0, 3), min_size=1, max_size=40), members=st.integers(1, 40), seed=st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_part_balances_the_classes_as_far_as_their_members_go(labels: list[int], members: int, seed: int) -> None:
     column = torch.tensor(labels)
     part = balanced_part(column, 4, members, torch.Generator().manual_seed(seed))
