@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, required=True, help="of the studies")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="as given to lmle study")
     parser.add_argument("--note", default="", help="what a reader has to know, such as that the machine was busy")
+    parser.add_argument("--drop", action="store_true", help="comparisons that the newest record alone has")
     parser.add_argument("names", nargs="*", help=f"of {', '.join(STUDIES)}; without one, all that are finished")
     arguments = parser.parse_args()
     names = arguments.names or [name for name, study in STUDIES.items() if finished(study, arguments.workspace)]
@@ -40,7 +41,8 @@ def main() -> None:
         parser.error(f"{arguments.workspace}: found no finished study; run lmle study NAME --workspace DIR first")
     try:
         for name in names:
-            print(keep(find_study(name), arguments.workspace, arguments.settings, note=arguments.note))
+            study = find_study(name)
+            print(keep(study, arguments.workspace, arguments.settings, note=arguments.note, drop=arguments.drop))
     except (ConfigError, FileNotFoundError, ValueError) as error:
         parser.error(str(error))
 
@@ -51,7 +53,12 @@ def finished(study: Study, workspace: Path) -> bool:
 
 
 def keep(
-    study: Study, workspace: Path, settings: list[str] | None = None, records: Path = RECORDS, note: str = ""
+    study: Study,
+    workspace: Path,
+    settings: list[str] | None = None,
+    records: Path = RECORDS,
+    note: str = "",
+    drop: bool = False,
 ) -> Path:
     """Write the record of a study; one of that day is replaced.
 
@@ -65,6 +72,7 @@ def keep(
         settings: what `lmle study` was given with `--set`.
         records: gets `<date>-study-<name>/record.json`.
         note: what a reader of the page has to know of it.
+        drop: let the comparisons go that are neither here nor taken over.
 
     Raises:
         FileNotFoundError: where there is no comparison of the study, or a file of one is missing.
@@ -78,10 +86,10 @@ def keep(
         older = json.loads(found[-1].read_text())
         _take_over(record, older, study)
         lost = [name for name in study.variants if name in older["comparisons"].keys() - record["comparisons"].keys()]
-        if lost:
+        if lost and not drop:
             raise ValueError(
                 f"{found[-1].parent.name} has {', '.join(lost)}, measured with another recipe, other trials, methods "
-                "or numbers of seeds: run `lmle study` of these too, or the page would lose them"
+                "or numbers of seeds: run `lmle study` of these too, or --drop them from the page"
             )
     return write_record(rounded(record), f"study-{study.name}", records, compact=True)
 

@@ -254,6 +254,9 @@ def test_a_record_of_other_trials_or_another_recipe_is_neither_taken_over_nor_lo
     with pytest.raises(ValueError, match=LOST.format("digits-0")):
         keep(study, tmp_path / "other", records=tmp_path / "records")
     assert json.loads(path.read_text()) == values
+    assert list(
+        StudyRecord.load(keep(study, tmp_path / "other", records=tmp_path / "records", drop=True)).comparisons
+    ) == ["digits-90"]
 
 
 def test_comparisons_of_different_commands_are_no_study(workspace: Path, tmp_path: Path) -> None:
