@@ -111,7 +111,7 @@ class DeviceImages:
 
 
 def on_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """A copy of an array on a device; a GPU copies it from pinned memory, so that the host goes on meanwhile."""
+    """An array on a device; a GPU copies it from pinned memory, so that the host goes on meanwhile."""
     tensor = torch.from_numpy(array)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 

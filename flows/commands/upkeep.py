@@ -53,15 +53,13 @@ def synth(
     from lmle_core.faces.files import write_faces
     from tasks.progress import Progress
 
-    partial = out.with_name(f"{out.name}.partial")  # half of a data set must not pass for one
-    shutil.rmtree(partial, ignore_errors=True)
     try:
         with progress_shown():
             progress = Progress("synth", unit="images")
-            write_faces(partial, images, seed, label_noise, lambda done: progress(done, images))
+            write_faces(out, images, seed, label_noise, lambda done: progress(done, images))
     except KeyboardInterrupt:
+        shutil.rmtree(out, ignore_errors=True)  # it was new or empty; what cannot be removed is its own mount
         raise BeginsAnewError from None
-    partial.replace(out)
     print(f"{images:,} faces in {out}; train on them with: lmle run --data {out}")
 
 
